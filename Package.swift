@@ -1,0 +1,109 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Every target is held to the same rules; the order of this file is the order of the layers:
+// a module imports only modules that stand above it (TidyTests compares).
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .treatAllWarnings(as: .error),
+  .strictMemorySafety(),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
+let arguments = Target.Dependency.product(
+  name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+  name: "signalbox",
+  products: [.executable(name: "signalbox", targets: ["signalbox"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+  ],
+  targets: [
+    // C
+    .target(name: "CLinux"),
+    .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(
+      name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+    // Platform
+    module("Posix", ["CLinux", deque, heap]),
+    module("TLS", ["COpenSSL"]),
+    module("JSON", []),
+    module("HTTPClient", ["CCurl", "Posix"]),
+    // Domain
+    module("Event", ["TLS", "JSON"]),
+    module("Expression", ["JSON"]),
+    module("Manifest", ["JSON", yams]),
+    module("Sensor", ["Event", "Expression", "JSON", "Manifest"]),
+    // Services
+    module("HTTP", ["Posix", deque]),
+    module("Bus", ["Event"]),
+    module("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus"]),
+    module("Observe", [logging]),
+    // Port
+    module("Plugin", ["JSON", "HTTPClient", "Event", "Manifest", "HTTP", "Observe"]),
+    // Plugins
+    module("EventSources", ["TLS", "JSON", "Event", "Manifest", "HTTP", "Plugin"]),
+    module("Triggers", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "Plugin", logging]),
+    // Core
+    module(
+      "Engine",
+      ["Posix", "JSON", "Event", "Manifest", "Sensor", "Bus", "Observe", "Plugin", logging, deque]),
+    // Shell
+    module(
+      "Server",
+      [
+        "Posix", "TLS", "JSON", "HTTPClient", "Event", "Manifest", "Sensor", "HTTP", "Bus",
+        "EventLog", "Observe", "Plugin", "EventSources", "Triggers", "Engine", logging,
+      ]),
+    .executableTarget(
+      name: "signalbox",
+      dependencies: [
+        "Posix", "TLS", "JSON", "HTTPClient", "Event", "Bus", "EventLog", "Triggers", "Server",
+        arguments, logging,
+      ],
+      swiftSettings: strict),
+    module("TestKit", ["Posix", "Event", "Bus", "EventLog", "JSON"]),
+    // Tests
+    tests("PosixTests", ["Posix", "TestKit"]),
+    tests("TLSTests", ["TLS"]),
+    tests("JSONTests", ["JSON"]),
+    tests("HTTPClientTests", ["HTTPClient", "Posix", "TestKit"]),
+    tests("EventTests", ["Event"]),
+    tests("ExpressionTests", ["Expression", "JSON"]),
+    tests("ManifestTests", ["Manifest", "JSON", "Server"]),
+    tests("SensorTests", ["Sensor", "Event", "JSON", "Manifest"]),
+    tests("HTTPTests", ["HTTP", "Posix", "TestKit"]),
+    tests("EventLogTests", ["EventLog", "Bus", "Event", "Posix", "CLinux", "TestKit"]),
+    tests("ObserveTests", ["Observe"]),
+    tests(
+      "EventSourcesTests",
+      ["EventSources", "Plugin", "Manifest", "HTTP", "Event", "JSON", "TLS", "TestKit"]),
+    tests(
+      "TriggersTests",
+      ["Triggers", "Plugin", "Manifest", "HTTPClient", "Event", "JSON", "Posix", "TestKit"]),
+    tests(
+      "EngineTests",
+      ["Engine", "Sensor", "Bus", "EventLog", "Event", "Plugin", "Manifest", "JSON", "TestKit"]),
+    tests("TidyTests", []),
+    tests("EndToEndTests", ["Posix", "JSON", "TLS", "TestKit"]),
+  ]
+)

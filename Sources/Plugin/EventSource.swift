@@ -1,0 +1,89 @@
+package import Event
+package import HTTP
+package import Manifest
+
+/// Who an event source entry is: its manifest and its event name.
+package struct EventSourceName: Hashable, Sendable, CustomStringConvertible {
+  package let namespace: String
+  package let bus: String
+  /// `metadata.name`.
+  package let source: String
+  /// The key of the entry.
+  package let event: String
+
+  package init(namespace: String, bus: String, source: String, event: String) {
+    self.namespace = namespace
+    self.bus = bus
+    self.source = source
+    self.event = event
+  }
+
+  package var description: String { "\(namespace)/\(source)/\(event)" }
+}
+
+/// One kind of event source. An instance serves one entry of a manifest.
+package protocol EventSource: Sendable {
+  /// The key under `spec`, such as `github`.
+  static var kind: String { get }
+  associatedtype Spec: ManifestBlock
+
+  /// - Parameter diagnostics: takes what only shows when the parts are put together, such as a
+  ///   secret that does not exist.
+  init(_ spec: Spec, name: EventSourceName, host: any SourceHost, _ block: Block)
+
+  /// What it serves on our HTTP listeners.
+  var routes: [Route] { get }
+
+  /// Whether what arrives here was proved to come from somebody who holds a secret.
+  var isAuthenticated: Bool { get }
+}
+
+/// One path on one port.
+package struct Route: Sendable {
+  package let port: Int
+  /// Matched exactly against the path as sent.
+  package let path: String
+  /// The method served; nil: the handler decides.
+  package let method: String?
+  package let handler: any RequestHandler
+
+  package init(port: Int, path: String, method: String?, handler: any RequestHandler) {
+    self.port = port
+    self.path = path
+    self.method = method
+    self.handler = handler
+  }
+}
+
+/// What a source gets from the program around it.
+package protocol SourceHost: Sendable {
+  var secrets: any SecretStore { get }
+
+  /// Appends an event and waits until it is durable.
+  /// - Throws: `SinkError`.
+  func append(_ event: Event, from name: EventSourceName) async throws(SinkError) -> Stored
+
+  /// The wall clock.
+  func now() -> Timestamp
+
+  /// Counts what a source refused: the reason is a fixed word such as `signature`, `filtered`,
+  /// `body`, `method`, `authorization`.
+  func countRefused(_ name: EventSourceName, _ reason: String)
+
+  /// Takes the cause out of a `Signalbox-Cause` header; nil when it is not of our making.
+  func verifiedCause(_ header: String) -> Cause?
+}
+
+/// Where an event went.
+package struct Stored: Sendable, Equatable {
+  package let isDuplicate: Bool
+
+  package init(isDuplicate: Bool) { self.isDuplicate = isDuplicate }
+}
+
+package enum SinkError: Error, Equatable {
+  /// Nothing was stored; the sender should try again later (503 with Retry-After).
+  case unavailable(String)
+  /// The event is larger than the bus takes (413).
+  case tooLarge
+}

@@ -1,0 +1,90 @@
+package import Event
+package import HTTPClient
+package import JSON
+package import Manifest
+
+/// A decision to act: the trigger, and the events that made it.
+package struct Firing: Sendable {
+  package let id: FiringID
+  package let namespace: String
+  package let sensor: String
+  package let trigger: String
+  /// 1 for the first attempt. Attempts are numbered anew after a restart of the program, so
+  /// (id, attempt) names the same attempt again.
+  package let attempt: Int
+  /// The firings from the first outside event to this one, this one included.
+  package let hops: Int
+  /// The events by dependency, in the order of the sensor's dependencies. Not every dependency
+  /// of the sensor need be here (`||`).
+  package let events: [(dependency: String, event: Event)]
+  /// The payload rendered from the manifest's `payload`; nil where it has none.
+  package let payload: [UInt8]?
+  /// Whether `parameters` changed the trigger's fields, so that they hold what senders chose.
+  package let isParameterised: Bool
+
+  package init(
+    id: FiringID, namespace: String, sensor: String, trigger: String, attempt: Int, hops: Int,
+    events: [(dependency: String, event: Event)], payload: [UInt8]?, isParameterised: Bool
+  ) {
+    self.id = id
+    self.namespace = namespace
+    self.sensor = sensor
+    self.trigger = trigger
+    self.attempt = attempt
+    self.hops = hops
+    self.events = events
+    self.payload = payload
+    self.isParameterised = isParameterised
+  }
+}
+
+/// What came of one attempt. Plugins decide this and nothing else: they never retry, wait, log
+/// or count.
+package enum Outcome: Sendable, Equatable {
+  /// It worked. `result` is stored in the outcome event.
+  case done(result: JSON)
+  /// It failed in a way that another attempt may mend; `after` is what the target asked for.
+  case retry(after: Duration?, why: String, result: JSON)
+  /// It failed and no repetition will help.
+  case reject(why: String, result: JSON)
+  /// It may or may not have happened, and nothing can tell.
+  case unknown(why: String, result: JSON)
+}
+
+/// One kind of trigger. An instance is made once per trigger of a manifest, and once more per
+/// firing where `parameters` changed its fields.
+package protocol Trigger: Sendable {
+  /// The key in the template, such as `http`.
+  static var kind: String { get }
+  /// How many firings of one trigger may run at once unless the manifest says otherwise.
+  static var concurrency: Int { get }
+  /// Whether it runs a program on this machine: such a trigger must not be reachable by senders
+  /// who proved nothing.
+  static var runsPrograms: Bool { get }
+  associatedtype Spec: ManifestBlock
+
+  /// Checks a `parameters[].dest` below this kind's key; nil when it may be set, else the reason
+  /// it may not.
+  static func refusal(ofParameter destination: String) -> String?
+
+  /// Problems go to `block.error`; the instance is then thrown away.
+  /// - Parameter original: the spec as written, where parameters changed this one. What differs
+  ///   was chosen by the sender of an event.
+  init(_ spec: Spec, original: Spec?, host: any TriggerHost, _ block: Block)
+
+  /// Acts once. Cancellation means the program is shutting down: return soon; the firing is
+  /// taken up again after the restart.
+  func fire(_ firing: Firing) async -> Outcome
+}
+
+/// What a trigger gets from the program around it.
+package protocol TriggerHost: Sendable {
+  var secrets: any SecretStore { get }
+  var http: HTTPClient { get }
+  /// Where `command` keeps its jobs: `DIR/jobs`.
+  var jobsFolder: String { get }
+  /// The value of the `Signalbox-Cause` header for a firing.
+  func causeHeader(_ id: FiringID, hops: Int) -> String
+  /// Writes a line to the program's log for the operator (the `log` trigger).
+  func log(_ message: String, _ fields: [(String, String)])
+}
