@@ -1,4 +1,6 @@
+#define _GNU_SOURCE
 #include "CLinux.h"
+#include <sys/socket.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -21,6 +23,10 @@ int clinux_epoll_wait(int epoll, struct clinux_ready *ready, int capacity, int m
   for (int index = 0; index < count; index++)
     ready[index] = (struct clinux_ready){events[index].data.u64, events[index].events};
   return count;
+}
+
+int clinux_accept(int listener) {
+  return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
 void clinux_set_thread_name(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }

@@ -95,13 +95,24 @@ extension Event {
         let hops = fields[Key.hops], hops.count == 8
       else { throw .malformed }
       cause = Cause(
-        firing: id, events: events, hops: Int(clamping: littleEndian(hops)), path: path)
+        firing: id,
+        events: events,
+        hops: Int(clamping: littleEndian(hops)),
+        path: path
+      )
     }
     self.init(
-      id: try text(Key.id), namespace: try text(Key.namespace), bus: try text(Key.bus),
-      source: try text(Key.source), type: try text(Key.type), subject: try text(Key.subject),
+      id: try text(Key.id),
+      namespace: try text(Key.namespace),
+      bus: try text(Key.bus),
+      source: try text(Key.source),
+      type: try text(Key.type),
+      subject: try text(Key.subject),
       time: Timestamp(nanoseconds: Int64(bitPattern: littleEndian(time))),
-      dataContentType: try text(Key.dataContentType), data: Array(data), cause: cause)
+      dataContentType: try text(Key.dataContentType),
+      data: Array(data),
+      cause: cause
+    )
   }
 }
 

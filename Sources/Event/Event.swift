@@ -23,9 +23,16 @@ package struct Event: Equatable, Sendable {
   package var cause: Cause?
 
   package init(
-    id: String, namespace: String = "default", bus: String = "default", source: String,
-    type: String, subject: String, time: Timestamp,
-    dataContentType: String = "application/json", data: [UInt8], cause: Cause? = nil
+    id: String,
+    namespace: String = "default",
+    bus: String = "default",
+    source: String,
+    type: String,
+    subject: String,
+    time: Timestamp,
+    dataContentType: String = "application/json",
+    data: [UInt8],
+    cause: Cause? = nil
   ) {
     self.id = id
     self.namespace = namespace
@@ -111,7 +118,10 @@ package struct FiringID: Hashable, Sendable, CustomStringConvertible {
   /// SHA-256 over namespace, sensor, trigger, replay number and the dependencies sorted by name,
   /// each part length-prefixed, cut to 20 bytes.
   package init(
-    namespace: String, sensor: String, trigger: String, replay: Int,
+    namespace: String,
+    sensor: String,
+    trigger: String,
+    replay: Int,
     dependencies: [(name: String, source: String, eventID: String)]
   ) {
     var hasher = SHA256.Hasher()

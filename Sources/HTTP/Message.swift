@@ -40,14 +40,19 @@ package struct Response: Sendable {
   /// Plain text with a newline at the end.
   package static func text(_ status: Int, _ text: String) -> Response {
     Response(
-      status: status, headers: Headers([.init("Content-Type", "text/plain; charset=utf-8")]),
-      body: Array(text.utf8) + [0x0a])
+      status: status,
+      headers: Headers([.init("Content-Type", "text/plain; charset=utf-8")]),
+      body: Array(text.utf8) + [0x0a]
+    )
   }
 
   /// JSON bytes as they are.
   package static func json(_ status: Int, _ bytes: [UInt8]) -> Response {
     Response(
-      status: status, headers: Headers([.init("Content-Type", "application/json")]), body: bytes)
+      status: status,
+      headers: Headers([.init("Content-Type", "application/json")]),
+      body: bytes
+    )
   }
 }
 

@@ -21,7 +21,8 @@ package final class Block {
     } else {
       entries = []
       diagnostics.add(
-        Diagnostic(.error, node.mark, field: path, "found \(node.kindName), expected a mapping"))
+        Diagnostic(.error, node.mark, field: path, "found \(node.kindName), expected a mapping")
+      )
     }
   }
 
@@ -150,7 +151,10 @@ package final class Block {
   package func secret(_ key: String) -> SecretSelector? {
     guard let block = block(key) else { return nil }
     let selector = SecretSelector(
-      name: block.requiredString("name"), key: block.requiredString("key"), mark: block.mark)
+      name: block.requiredString("name"),
+      key: block.requiredString("key"),
+      mark: block.mark
+    )
     if block.bool("optional") == true {
       block.error("optional", "not supported: a secret that is named here must exist")
     }
@@ -209,8 +213,12 @@ package final class Block {
       let expected = known.sorted().joined(separator: ", ")
       diagnostics.add(
         Diagnostic(
-          .error, entry.mark, field: child(entry.key),
-          "unknown key '\(entry.key)'\(hint) Expected one of: \(expected)"))
+          .error,
+          entry.mark,
+          field: child(entry.key),
+          "unknown key '\(entry.key)'\(hint) Expected one of: \(expected)"
+        )
+      )
     }
   }
 
@@ -222,13 +230,19 @@ package final class Block {
 
   private func missing(_ key: String, _ expected: String) {
     diagnostics.add(
-      Diagnostic(.error, mark, field: child(key), "found nothing, expected \(expected)"))
+      Diagnostic(.error, mark, field: child(key), "found nothing, expected \(expected)")
+    )
   }
 
   private func mismatch(_ key: String, _ node: Node, _ expected: String) {
     diagnostics.add(
       Diagnostic(
-        .error, node.mark, field: child(key), "found \(node.kindName), expected \(expected)"))
+        .error,
+        node.mark,
+        field: child(key),
+        "found \(node.kindName), expected \(expected)"
+      )
+    )
   }
 }
 

@@ -1,5 +1,4 @@
 package import Event
-package import HTTPClient
 package import JSON
 package import Manifest
 
@@ -21,10 +20,20 @@ package struct Firing: Sendable {
   package let payload: [UInt8]?
   /// Whether `parameters` changed the trigger's fields, so that they hold what senders chose.
   package let isParameterised: Bool
+  /// The statuses that count as success, from `policy.status.allow`; nil: the kind's default.
+  package let statusAllow: [Int]?
 
   package init(
-    id: FiringID, namespace: String, sensor: String, trigger: String, attempt: Int, hops: Int,
-    events: [(dependency: String, event: Event)], payload: [UInt8]?, isParameterised: Bool
+    id: FiringID,
+    namespace: String,
+    sensor: String,
+    trigger: String,
+    attempt: Int,
+    hops: Int,
+    events: [(dependency: String, event: Event)],
+    payload: [UInt8]?,
+    isParameterised: Bool,
+    statusAllow: [Int]? = nil
   ) {
     self.id = id
     self.namespace = namespace
@@ -35,6 +44,7 @@ package struct Firing: Sendable {
     self.events = events
     self.payload = payload
     self.isParameterised = isParameterised
+    self.statusAllow = statusAllow
   }
 }
 
@@ -75,12 +85,18 @@ package protocol Trigger: Sendable {
   /// Acts once. Cancellation means the program is shutting down: return soon; the firing is
   /// taken up again after the restart.
   func fire(_ firing: Firing) async -> Outcome
+
+  /// The ending of a firing is durable: what was kept to find the effect again may go.
+  func forget(_ id: FiringID)
+}
+
+extension Trigger {
+  package func forget(_ id: FiringID) {}
 }
 
 /// What a trigger gets from the program around it.
 package protocol TriggerHost: Sendable {
   var secrets: any SecretStore { get }
-  var http: HTTPClient { get }
   /// Where `command` keeps its jobs: `DIR/jobs`.
   var jobsFolder: String { get }
   /// The value of the `Signalbox-Cause` header for a firing.

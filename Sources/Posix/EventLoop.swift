@@ -35,7 +35,10 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
     private unowned let loop: EventLoop
 
     fileprivate init(
-      _ loop: EventLoop, _ fd: Int32, _ slot: UInt64, _ interest: Readiness,
+      _ loop: EventLoop,
+      _ fd: Int32,
+      _ slot: UInt64,
+      _ interest: Readiness,
       _ handler: @escaping (Readiness) -> Void
     ) {
       self.loop = loop
@@ -172,7 +175,9 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
 
   /// Watches `fd`, which stays the caller's and must outlive the watch.
   package func watch(
-    _ fd: Int32, for interest: Readiness, _ handler: @escaping (Readiness) -> Void
+    _ fd: Int32,
+    for interest: Readiness,
+    _ handler: @escaping (Readiness) -> Void
   ) throws(SystemError) -> Watch {
     assertOnLoop()
     let watch = Watch(self, fd, nextSlot, interest, handler)
@@ -273,7 +278,9 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
 
   private func run(_ job: UnownedJob) {
     unsafe job.runSynchronously(
-      isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
+      isolatedTo: asUnownedSerialExecutor(),
+      taskExecutor: asUnownedTaskExecutor()
+    )
   }
 
   private func signal() {
@@ -285,7 +292,12 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
   private func modify(_ watch: Watch) {
     assertOnLoop()
     let code = clinux_epoll_control(
-      epoll.raw, EPOLL_CTL_MOD, watch.fd, watch.interest.rawValue, watch.slot)
+      epoll.raw,
+      EPOLL_CTL_MOD,
+      watch.fd,
+      watch.interest.rawValue,
+      watch.slot
+    )
     precondition(code == 0, "a watched descriptor was closed before its watch")
   }
 

@@ -12,9 +12,13 @@ package struct FileDescriptor: ~Copyable, Sendable {
 
   /// Opens `path` with `O_CLOEXEC` added to `flags`. Wraps `open`.
   package static func open(
-    _ path: String, _ flags: Int32, mode: mode_t = 0o600
+    _ path: String,
+    _ flags: Int32,
+    mode: mode_t = 0o600
   ) throws(SystemError) -> FileDescriptor {
-    let raw = try retryingInterrupts("open", path) { unsafe Glibc.open(path, flags | O_CLOEXEC, mode) }
+    let raw = try retryingInterrupts("open", path) {
+      unsafe Glibc.open(path, flags | O_CLOEXEC, mode)
+    }
     return FileDescriptor(owning: raw)
   }
 
@@ -45,14 +49,19 @@ package struct FileDescriptor: ~Copyable, Sendable {
 
   /// Reads at `offset` without moving the file position; short only at the end. Wraps `pread`.
   package borrowing func read(
-    into buffer: UnsafeMutableRawBufferPointer, at offset: Int64
+    into buffer: UnsafeMutableRawBufferPointer,
+    at offset: Int64
   ) throws(SystemError) -> Int {
     let raw = raw
     var done = 0
     while done < buffer.count {
       let got = try retryingInterrupts("pread") {
-        unsafe pread(raw, buffer.baseAddress.map { unsafe $0 + done }, buffer.count - done,
-          off_t(offset) + done)
+        unsafe pread(
+          raw,
+          buffer.baseAddress.map { unsafe $0 + done },
+          buffer.count - done,
+          off_t(offset) + done
+        )
       }
       if got == 0 { break }
       done += got
@@ -73,14 +82,19 @@ package struct FileDescriptor: ~Copyable, Sendable {
 
   /// Writes everything at `offset`. Wraps `pwrite`.
   package borrowing func writeAll(
-    _ buffer: UnsafeRawBufferPointer, at offset: Int64
+    _ buffer: UnsafeRawBufferPointer,
+    at offset: Int64
   ) throws(SystemError) {
     let raw = raw
     var done = 0
     while done < buffer.count {
       done += try retryingInterrupts("pwrite") {
-        unsafe pwrite(raw, buffer.baseAddress.map { unsafe $0 + done }, buffer.count - done,
-          off_t(offset) + done)
+        unsafe pwrite(
+          raw,
+          buffer.baseAddress.map { unsafe $0 + done },
+          buffer.count - done,
+          off_t(offset) + done
+        )
       }
     }
   }

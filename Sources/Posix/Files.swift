@@ -11,7 +11,9 @@ package enum Files {
 
   /// Everything that is left in `file`, `limit` bytes at the most.
   package static func readToEnd(
-    _ file: borrowing FileDescriptor, _ path: String = "", limit: Int = 64 << 20
+    _ file: borrowing FileDescriptor,
+    _ path: String = "",
+    limit: Int = 64 << 20
   ) throws(SystemError) -> [UInt8] {
     var bytes: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 64 << 10)
@@ -24,7 +26,8 @@ package enum Files {
   }
 
   private static func readChunk(
-    _ file: borrowing FileDescriptor, _ chunk: inout [UInt8]
+    _ file: borrowing FileDescriptor,
+    _ chunk: inout [UInt8]
   ) throws(SystemError) -> Int {
     var failure: SystemError?
     let got = unsafe chunk.withUnsafeMutableBytes { buffer -> Int in
@@ -40,7 +43,9 @@ package enum Files {
   /// Writes `bytes` so that after a crash either the old file or the whole new one is there:
   /// a temporary file beside it, synced, renamed, and the folder synced.
   package static func writeDurably(
-    _ bytes: [UInt8], to path: String, mode: mode_t = 0o600
+    _ bytes: [UInt8],
+    to path: String,
+    mode: mode_t = 0o600
   ) throws(SystemError) {
     let temporary = path + ".new"
     let file = try FileDescriptor.open(temporary, O_WRONLY | O_CREAT | O_TRUNC, mode: mode)
@@ -53,7 +58,8 @@ package enum Files {
 
   /// Writes all of `bytes` at the file position.
   package static func write(
-    _ bytes: [UInt8], to file: borrowing FileDescriptor
+    _ bytes: [UInt8],
+    to file: borrowing FileDescriptor
   ) throws(SystemError) {
     var failure: SystemError?
     unsafe bytes.withUnsafeBytes { buffer in

@@ -27,7 +27,9 @@ package struct SystemError: Error, Equatable, CustomStringConvertible {
 /// Calls `body` again while it fails with `EINTR`; a negative answer is an error.
 @discardableResult
 package func retryingInterrupts<I: SignedInteger>(
-  _ call: String, _ subject: String = "", _ body: () -> I
+  _ call: String,
+  _ subject: String = "",
+  _ body: () -> I
 ) throws(SystemError) -> I {
   while true {
     let result = body()

@@ -14,14 +14,17 @@ package final class Thread: Sendable {
     var handle = pthread_t()
     let start = unsafe Unmanaged.passRetained(Start(name: name, body: body))
     let code = unsafe pthread_create(
-      &handle, nil,
+      &handle,
+      nil,
       { argument in
         guard let argument = unsafe argument else { return nil }
         let start = unsafe Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
         unsafe clinux_set_thread_name(start.name)
         start.body()
         return nil
-      }, start.toOpaque())
+      },
+      start.toOpaque()
+    )
     guard code == 0 else {
       unsafe start.release()
       throw SystemError("pthread_create", name, code: code)

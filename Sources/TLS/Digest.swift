@@ -16,7 +16,8 @@ package enum SHA256 {
     private let state: OpaquePointer
 
     package init() {
-      guard let state = unsafe EVP_MD_CTX_new(), unsafe EVP_DigestInit_ex(state, EVP_sha256(), nil) == 1
+      guard let state = unsafe EVP_MD_CTX_new(),
+        unsafe EVP_DigestInit_ex(state, EVP_sha256(), nil) == 1
       else { preconditionFailure("OpenSSL has no SHA-256") }
       unsafe self.state = state
     }

@@ -20,7 +20,10 @@ import COpenSSL
     let ready = unsafe "SHA256".withCString { name in
       var parameters = unsafe [
         OSSL_PARAM_construct_utf8_string(
-          OSSL_MAC_PARAM_DIGEST, UnsafeMutablePointer(mutating: name), 0),
+          OSSL_MAC_PARAM_DIGEST,
+          UnsafeMutablePointer(mutating: name),
+          0
+        ),
         OSSL_PARAM_construct_end(),
       ]
       return unsafe EVP_MAC_init(context, key, key.count, &parameters)

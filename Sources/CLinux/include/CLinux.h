@@ -28,6 +28,9 @@ struct clinux_ready {
 int clinux_epoll_control(int epoll, int operation, int fd, uint32_t events, uint64_t token);
 int clinux_epoll_wait(int epoll, struct clinux_ready *ready, int capacity, int milliseconds);
 
+/// accept4(2): the next connection, non-blocking and closed on exec.
+int clinux_accept(int listener);
+
 /// Names the calling thread (the first 15 bytes of `name`), as `ps -L` and debuggers show it.
 void clinux_set_thread_name(const char *name);
 

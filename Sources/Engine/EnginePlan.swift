@@ -1,0 +1,113 @@
+import Event
+package import JSON
+package import Plugin
+package import Sensor
+
+/// One trigger, ready to act.
+package struct TriggerPlan: Sendable {
+  package let id: TriggerID
+  package let bus: String
+  package let kind: String
+  /// How many firings may run at once.
+  package let concurrency: Int
+  /// Fingerprint of the definition.
+  package let generation: String
+  package let retry: RetrySchedule
+  package let statusAllow: [Int]?
+  /// The trigger as written.
+  package let trigger: any Trigger
+  /// Its fields as written, below the key of its kind.
+  package let fields: JSON
+  /// Parameters over the template: destinations begin with the kind.
+  package let templateParameters: [Parameter]
+  /// Parameters over the fields.
+  package let parameters: [Parameter]
+  package let payload: [Parameter]
+  /// Makes the trigger anew from fields that parameters changed.
+  package let remake: @Sendable (JSON) throws(ParameterError) -> any Trigger
+
+  package init(
+    id: TriggerID,
+    bus: String,
+    kind: String,
+    concurrency: Int,
+    generation: String,
+    retry: RetrySchedule,
+    statusAllow: [Int]?,
+    trigger: any Trigger,
+    fields: JSON,
+    templateParameters: [Parameter],
+    parameters: [Parameter],
+    payload: [Parameter],
+    remake: @escaping @Sendable (JSON) throws(ParameterError) -> any Trigger
+  ) {
+    self.id = id
+    self.bus = bus
+    self.kind = kind
+    self.concurrency = concurrency
+    self.generation = generation
+    self.retry = retry
+    self.statusAllow = statusAllow
+    self.trigger = trigger
+    self.fields = fields
+    self.templateParameters = templateParameters
+    self.parameters = parameters
+    self.payload = payload
+    self.remake = remake
+  }
+
+  /// What acts for a firing of `events`, and with which payload.
+  func render(
+    _ events: [(dependency: String, event: Event)]
+  ) throws(ParameterError) -> Rendered {
+    var source = FiringEvents(events)
+    let payload = try payload.payload(&source)
+    if templateParameters.isEmpty && parameters.isEmpty {
+      return Rendered(trigger: trigger, payload: payload, isParameterised: false)
+    }
+    let template: JSON = .object([.init(key: kind, value: fields)])
+    let changed = try templateParameters.applied(to: template, &source)[kind] ?? fields
+    let final = try parameters.applied(to: changed, &source)
+    return Rendered(trigger: try remake(final), payload: payload, isParameterised: true)
+  }
+
+  struct Rendered {
+    let trigger: any Trigger
+    let payload: [UInt8]?
+    let isParameterised: Bool
+  }
+}
+
+/// All sensors and triggers of an installation, compiled once and never changed.
+package struct EnginePlan: Sendable {
+  package let interlocking: Interlocking
+  package let triggers: [TriggerID: TriggerPlan]
+
+  package init(sensors: [SensorPlan], triggers: [TriggerPlan]) {
+    interlocking = Interlocking(sensors)
+    self.triggers = Dictionary(triggers.map { ($0.id, $0) }) { _, last in last }
+  }
+}
+
+/// What the engine tells those who count. Called on the engine's loop; must not wait.
+package struct EngineObserver: Sendable {
+  package var judged:
+    @Sendable (_ sensor: SensorID, _ dependency: String, FilterVerdictKind) -> Void
+  package var fired: @Sendable (TriggerID) -> Void
+  package var settled: @Sendable (TriggerID, Phase) -> Void
+  package var stopped: @Sendable (TriggerID) -> Void
+
+  package init(
+    judged: @escaping @Sendable (SensorID, String, FilterVerdictKind) -> Void = { _, _, _ in },
+    fired: @escaping @Sendable (TriggerID) -> Void = { _ in },
+    settled: @escaping @Sendable (TriggerID, Phase) -> Void = { _, _ in },
+    stopped: @escaping @Sendable (TriggerID) -> Void = { _ in }
+  ) {
+    self.judged = judged
+    self.fired = fired
+    self.settled = settled
+    self.stopped = stopped
+  }
+}
+
+package enum FilterVerdictKind: String, Sendable { case passed, refused, error }

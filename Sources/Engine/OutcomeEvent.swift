@@ -1,0 +1,95 @@
+package import Event
+import JSON
+import Sensor
+
+/// What became of a firing.
+package enum Phase: String, Sendable, CaseIterable {
+  case started, progress, succeeded, failed, cancelled, skipped, unknown
+
+  /// Exactly one of these ends a firing.
+  package var isEnding: Bool { self != .started && self != .progress }
+}
+
+/// Outcomes as events: source `outcomes`, subject `<namespace>/<sensor>/<trigger>/<phase>` (the
+/// namespace left out where it is `default`), type `signalbox.outcome.<phase>`.
+package enum OutcomeEvent {
+  package static let source = "outcomes"
+  /// The source of notices about the program itself.
+  package static let noticeSource = "signalbox"
+  private static let typePrefix = "signalbox.outcome."
+
+  /// The event for one phase of a firing. Its id comes from the firing, so that a firing has one
+  /// ending however often the end is reported.
+  static func make(
+    _ intent: Intent,
+    _ phase: Phase,
+    at time: Timestamp,
+    details: [JSON.Member]
+  ) -> Event {
+    let sensor = intent.trigger.sensor
+    let prefix = sensor.namespace == "default" ? "" : sensor.namespace + "/"
+    let data = JSON.object(
+      [
+        .init(key: "sensor", value: .string(sensor.name)),
+        .init(key: "trigger", value: .string(intent.trigger.name)),
+        .init(key: "kind", value: .string(intent.kind)),
+        .init(key: "phase", value: .string(phase.rawValue)),
+        .init(key: "firing", value: .string(intent.id.text)),
+      ] + details
+    )
+    return Event(
+      id: Event.stableID(
+        "outcome",
+        intent.id.text,
+        phase.isEnding ? "ending" : phase.rawValue
+      ),
+      namespace: sensor.namespace,
+      bus: intent.bus,
+      source: source,
+      type: typePrefix + phase.rawValue,
+      subject: "\(prefix)\(sensor.name)/\(intent.trigger.name)/\(phase.rawValue)",
+      time: time,
+      data: data.encoded(),
+      cause: Cause(
+        firing: intent.id,
+        events: intent.events.map(\.eventID),
+        hops: intent.hops,
+        path: intent.path
+      )
+    )
+  }
+
+  /// The firing that `event` ends; nil for any other event.
+  package static func endedFiring(_ event: Event) -> FiringID? {
+    guard event.source == source, event.type.hasPrefix(typePrefix),
+      let phase = Phase(rawValue: String(event.type.dropFirst(typePrefix.count))), phase.isEnding
+    else { return nil }
+    return event.cause?.firing
+  }
+
+  /// The notice that a chain of automations reached the hop limit and was not continued.
+  static func loopStopped(_ intent: Intent, limit: Int, at time: Timestamp) -> Event {
+    let sensor = intent.trigger.sensor
+    let data: JSON = [
+      "sensor": .string(sensor.name), "trigger": .string(intent.trigger.name),
+      "limit": JSON(limit), "chain": .array(intent.path.map { .string($0) }),
+      "events": .array(intent.events.map { .string($0.eventID) }),
+    ]
+    return Event(
+      id: Event.stableID("loop stopped", intent.id.text),
+      namespace: sensor.namespace,
+      bus: intent.bus,
+      source: noticeSource,
+      type: "signalbox.loop.stopped",
+      subject: "loop.stopped",
+      time: time,
+      data: data.encoded(),
+      cause: Cause(
+        firing: intent.id,
+        events: intent.events.map(\.eventID),
+        hops: intent.hops,
+        path: intent.path
+      )
+    )
+  }
+}

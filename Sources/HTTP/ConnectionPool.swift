@@ -1,0 +1,79 @@
+import Posix
+
+/// The connections of one loop and what they share.
+final class ConnectionPool: @unchecked Sendable {
+  // SAFETY: the variables are touched only on the loop's thread.
+  let loop: EventLoop
+  let limits: HTTPLimits
+  let budget: BodyBudget
+  let observer: HTTPObserver
+  private let share: Int
+  private var connections: Set<Connection> = []
+  private(set) var isDraining = false
+  private var drained: (() -> Void)?
+  private var scratch = [UInt8](repeating: 0, count: 64 << 10)
+  private var cachedDate = (second: 0, text: "")
+
+  init(
+    _ loop: EventLoop,
+    _ limits: HTTPLimits,
+    _ budget: BodyBudget,
+    _ observer: HTTPObserver,
+    share: Int
+  ) {
+    self.loop = loop
+    self.limits = limits
+    self.budget = budget
+    self.observer = observer
+    self.share = share
+  }
+
+  func add(_ socket: consuming FileDescriptor, _ handler: any RequestHandler) {
+    if isDraining { return }
+    guard connections.count < share else {
+      var response = Response.text(503, "too many connections, try again")
+      response.headers.add("Retry-After", "1")
+      let bytes = responseBytes(response, isHead: false, keepsAlive: false, date: date())
+      _ = Socket.send(socket.raw, bytes, from: 0)
+      observer.answered(503)
+      return
+    }
+    let connection = Connection(socket, self, handler)
+    connections.insert(connection)
+    observer.connections(1)
+    connection.start()
+  }
+
+  func remove(_ connection: Connection) {
+    guard connections.remove(connection) != nil else { return }
+    observer.connections(-1)
+    if connections.isEmpty, let drained {
+      self.drained = nil
+      drained()
+    }
+  }
+
+  /// Calls `then` once the last connection is gone.
+  func drain(_ grace: Duration, _ then: @escaping () -> Void) {
+    isDraining = true
+    for connection in connections { connection.drain() }
+    if connections.isEmpty { return then() }
+    drained = then
+    loop.timer(after: grace) { [weak self] in
+      for connection in self?.connections ?? [] { connection.close() }
+    }
+  }
+
+  /// Reads once into the shared buffer, so that an idle connection owns none.
+  func receive(_ socket: Int32, into input: inout [UInt8]) -> Socket.Transfer {
+    let transfer = unsafe scratch.withUnsafeMutableBytes { unsafe Socket.receive(socket, $0) }
+    if case .bytes(let count) = transfer { input += scratch[..<count] }
+    return transfer
+  }
+
+  func date() -> String {
+    let second = Int(wallClockNanoseconds() / 1_000_000_000)
+    if cachedDate.second != second { cachedDate = (second, httpDate(second)) }
+    return cachedDate.text
+  }
+}

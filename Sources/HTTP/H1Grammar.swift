@@ -1,0 +1,98 @@
+struct RequestLine {
+  let method: String
+  let path: String
+  let query: String
+  let isHTTP10: Bool
+  let isKnownVersion: Bool
+}
+
+/// method SP target SP version, nothing else (RFC 9112 section 3). The target is in origin form,
+/// in absolute form, whose path counts, or `*`.
+func requestLine(_ line: ArraySlice<UInt8>) -> RequestLine? {
+  let parts = line.split(separator: 0x20, omittingEmptySubsequences: false)
+  guard parts.count == 3, !parts[0].isEmpty, parts[0].allSatisfy(isTokenByte),
+    !parts[1].isEmpty, parts[1].allSatisfy({ (0x21...0x7e).contains($0) && $0 != 0x23 })
+  else { return nil }
+  let version = String(decoding: parts[2], as: UTF8.self)
+  guard version.hasPrefix("HTTP/") else { return nil }
+  var target = parts[1]
+  if target.first != 0x2f, target.elementsEqual([0x2a]) == false {
+    let text = String(decoding: target, as: UTF8.self).lowercased()
+    guard text.hasPrefix("http://") || text.hasPrefix("https://") else { return nil }
+    let scheme = text.hasPrefix("https://") ? 8 : 7
+    let rest = target.dropFirst(scheme)
+    target = rest.firstIndex { $0 == 0x2f || $0 == 0x3f }.map { rest[$0...] } ?? [0x2f]
+    if target.first != 0x2f { target = [0x2f] + target }
+  }
+  let mark = target.firstIndex(of: 0x3f)
+  return RequestLine(
+    method: String(decoding: parts[0], as: UTF8.self),
+    path: String(decoding: target[..<(mark ?? target.endIndex)], as: UTF8.self),
+    query: mark.map { String(decoding: target[($0 + 1)...], as: UTF8.self) } ?? "",
+    isHTTP10: version == "HTTP/1.0",
+    isKnownVersion: version == "HTTP/1.1" || version == "HTTP/1.0"
+  )
+}
+
+/// name ":" value; no white space before the colon, no folded lines, no control characters
+/// (RFC 9112 section 5).
+func field(_ line: ArraySlice<UInt8>) -> (name: String, value: String)? {
+  guard let colon = line.firstIndex(of: 0x3a), colon > line.startIndex,
+    line[..<colon].allSatisfy(isTokenByte)
+  else { return nil }
+  var value = line[(colon + 1)...]
+  while let first = value.first, first == 0x20 || first == 0x09 { value.removeFirst() }
+  while let last = value.last, last == 0x20 || last == 0x09 { value.removeLast() }
+  guard value.allSatisfy({ $0 == 0x09 || ($0 >= 0x20 && $0 != 0x7f) }) else { return nil }
+  return (String(decoding: line[..<colon], as: UTF8.self), String(decoding: value, as: UTF8.self))
+}
+
+/// Hexadecimal digits; an extension behind `;` is passed over (RFC 9112 section 7.1).
+func chunkSize(_ line: ArraySlice<UInt8>) -> Int? {
+  let digits = line.prefix { $0 != 0x3b }
+  guard (1...15).contains(digits.count),
+    line.allSatisfy({ $0 == 0x09 || ($0 >= 0x20 && $0 != 0x7f) })
+  else { return nil }
+  var size = 0
+  for digit in digits {
+    switch digit {
+    case 0x30...0x39: size = size << 4 | Int(digit - 0x30)
+    case 0x41...0x46: size = size << 4 | Int(digit - 0x37)
+    case 0x61...0x66: size = size << 4 | Int(digit - 0x57)
+    default: return nil
+    }
+  }
+  return size
+}
+
+/// Digits only; no sign, no list, no number that overflows.
+func contentLength(_ text: String) -> Int? {
+  guard (1...18).contains(text.utf8.count), text.utf8.allSatisfy({ (0x30...0x39).contains($0) })
+  else { return nil }
+  return Int(text)
+}
+
+func isHost(_ text: String) -> Bool {
+  text.utf8.allSatisfy {
+    (0x21...0x7e).contains($0) && ![0x2f, 0x3f, 0x23, 0x40, 0x5c, 0x2c].contains($0)
+  }
+}
+
+/// tchar of RFC 9110 section 5.6.2.
+func isTokenByte(_ byte: UInt8) -> Bool {
+  switch byte {
+  case 0x30...0x39, 0x41...0x5a, 0x61...0x7a: true
+  case 0x21, 0x23, 0x24, 0x25, 0x26, 0x27, 0x2a, 0x2b, 0x2d, 0x2e, 0x5e, 0x5f, 0x60, 0x7c, 0x7e:
+    true
+  default: false
+  }
+}
+
+extension Substring {
+  var trimmingSpace: Substring {
+    var text = self
+    while let first = text.first, first == " " || first == "\t" { text.removeFirst() }
+    while let last = text.last, last == " " || last == "\t" { text.removeLast() }
+    return text
+  }
+}

@@ -1,0 +1,61 @@
+import Glibc
+
+/// The bytes of a response (RFC 9112 section 4), head and body in one piece.
+func responseBytes(
+  _ response: Response,
+  isHead: Bool,
+  keepsAlive: Bool,
+  date: String
+) -> [UInt8] {
+  var out: [UInt8] = []
+  out.reserveCapacity(response.body.count + 256)
+  out += "HTTP/1.1 \(response.status) \(reason(response.status))\r\nDate: \(date)\r\n".utf8
+  for field in response.headers.fields { out += "\(field.name): \(field.value)\r\n".utf8 }
+  if response.status >= 200 && response.status != 204 && response.status != 304 {
+    out += "Content-Length: \(response.body.count)\r\n".utf8
+  }
+  if !keepsAlive { out += "Connection: close\r\n".utf8 }
+  out += "\r\n".utf8
+  if !isHead { out += response.body }
+  return out
+}
+
+/// The time in the form of RFC 9110 section 5.6.7.
+func httpDate(_ seconds: Int) -> String {
+  var time = time_t(seconds)
+  var parts = unsafe tm()
+  unsafe gmtime_r(&time, &parts)
+  let days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
+  let months = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+  ]
+  func two(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
+  let day = unsafe "\(days[Int(parts.tm_wday)]), \(two(parts.tm_mday)) \(months[Int(parts.tm_mon)])"
+  let clock = unsafe "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))"
+  return unsafe "\(day) \(parts.tm_year + 1900) \(clock) GMT"
+}
+
+private func reason(_ status: Int) -> String {
+  switch status {
+  case 200: "OK"
+  case 202: "Accepted"
+  case 204: "No Content"
+  case 400: "Bad Request"
+  case 401: "Unauthorized"
+  case 403: "Forbidden"
+  case 404: "Not Found"
+  case 405: "Method Not Allowed"
+  case 408: "Request Timeout"
+  case 413: "Content Too Large"
+  case 415: "Unsupported Media Type"
+  case 417: "Expectation Failed"
+  case 421: "Misdirected Request"
+  case 429: "Too Many Requests"
+  case 431: "Request Header Fields Too Large"
+  case 500: "Internal Server Error"
+  case 501: "Not Implemented"
+  case 503: "Service Unavailable"
+  case 505: "HTTP Version Not Supported"
+  default: "Status"
+  }
+}

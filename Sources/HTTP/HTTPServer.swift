@@ -1,0 +1,147 @@
+package import Posix
+
+/// What the server tells those who count. Called on a loop; must not wait.
+package struct HTTPObserver: Sendable {
+  package var answered: @Sendable (_ status: Int) -> Void
+  package var connections: @Sendable (_ change: Int) -> Void
+
+  package init(
+    answered: @escaping @Sendable (Int) -> Void = { _ in },
+    connections: @escaping @Sendable (Int) -> Void = { _ in }
+  ) {
+    self.answered = answered
+    self.connections = connections
+  }
+}
+
+/// One listener with its connections, dealt in turn to the loops.
+package final class HTTPServer: Sendable {
+  private let listener: Listener
+  private let pools: [ConnectionPool]
+  /// The port it listens on; 0 for a path.
+  package let port: Int
+
+  /// Listens on a numeric address; port 0 takes a free one.
+  /// - Throws: `SystemError` that names address and port.
+  package convenience init(
+    address: String,
+    port: Int,
+    loops: [EventLoop],
+    limits: HTTPLimits = HTTPLimits(),
+    observer: HTTPObserver = HTTPObserver(),
+    handler: any RequestHandler
+  ) async throws(SystemError) {
+    let socket = try Socket.listen(address, port)
+    let port = try Socket.port(socket)
+    try await self.init(socket, port, loops, limits, observer, handler)
+  }
+
+  /// Listens on a socket file with mode 0600.
+  package convenience init(
+    path: String,
+    loops: [EventLoop],
+    limits: HTTPLimits = HTTPLimits(),
+    observer: HTTPObserver = HTTPObserver(),
+    handler: any RequestHandler
+  ) async throws(SystemError) {
+    try await self.init(try Socket.listen(path: path), 0, loops, limits, observer, handler)
+  }
+
+  private init(
+    _ socket: consuming FileDescriptor,
+    _ port: Int,
+    _ loops: [EventLoop],
+    _ limits: HTTPLimits,
+    _ observer: HTTPObserver,
+    _ handler: any RequestHandler
+  ) async throws(SystemError) {
+    precondition(!loops.isEmpty, "a server needs a loop")
+    let budget = BodyBudget(limits.bodiesBytes)
+    pools = loops.map {
+      ConnectionPool($0, limits, budget, observer, share: max(1, limits.connections / loops.count))
+    }
+    self.port = port
+    listener = Listener(socket, loops[0], pools, handler)
+    let listener = listener
+    let failure: SystemError? = await withCheckedContinuation { continuation in
+      loops[0].post { continuation.resume(returning: listener.start()) }
+    }
+    if let failure { throw failure }
+  }
+
+  /// Stops listening, lets requests that were accepted finish, and cuts what is left after
+  /// `grace`.
+  package func shutdown(grace: Duration) async {
+    await withCheckedContinuation { continuation in
+      listener.loop.post { [listener] in
+        listener.stop()
+        continuation.resume()
+      }
+    }
+    for pool in pools {
+      await withCheckedContinuation { continuation in
+        pool.loop.post { pool.drain(grace) { continuation.resume() } }
+      }
+    }
+  }
+}
+
+/// Accepts on one loop and deals connections to all.
+private final class Listener: @unchecked Sendable {
+  // SAFETY: touched only on its loop's thread.
+  let loop: EventLoop
+  private let pools: [ConnectionPool]
+  private let handler: any RequestHandler
+  private var socket: FileDescriptor?
+  private var watch: EventLoop.Watch?
+  private var turn = 0
+
+  init(
+    _ socket: consuming FileDescriptor,
+    _ loop: EventLoop,
+    _ pools: [ConnectionPool],
+    _ handler: any RequestHandler
+  ) {
+    self.socket = consume socket
+    self.loop = loop
+    self.pools = pools
+    self.handler = handler
+  }
+
+  func start() -> SystemError? {
+    guard let fd = socket?.raw else { return nil }
+    do throws(SystemError) {
+      watch = try loop.watch(fd, for: .readable) { [unowned self] _ in accept() }
+      return nil
+    } catch { return error }
+  }
+
+  func stop() {
+    watch?.cancel()
+    watch = nil
+    socket = nil
+  }
+
+  private func accept() {
+    // A bound, so that a flood of connections cannot starve those that are open.
+    for _ in 0..<64 {
+      do throws(SystemError) {
+        guard let fd = try next() else { return }
+        let pool = pools[turn % pools.count]
+        turn += 1
+        let handler = handler
+        pool.loop.post { pool.add(FileDescriptor(owning: fd), handler) }
+      } catch {
+        // Out of descriptors: the waiting client is served when one comes free.
+        watch?.update([])
+        loop.timer(after: .milliseconds(100)) { [weak self] in self?.watch?.update(.readable) }
+        return
+      }
+    }
+  }
+
+  private func next() throws(SystemError) -> Int32? {
+    guard let fd = socket?.raw else { return nil }
+    return try Socket.accept(fd)?.release()
+  }
+}

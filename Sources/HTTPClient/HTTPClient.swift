@@ -1,1 +1,0 @@
-package final class HTTPClient: Sendable { package init() {} }

@@ -1,0 +1,216 @@
+package import Event
+package import Expression
+import JSON
+
+/// The part of an event that a slot or a firing keeps: who it is and where to find it again.
+package struct EventReference: Equatable, Sendable {
+  package let dependency: String
+  package let source: String
+  package let eventID: String
+  /// The printed position on the bus.
+  package let place: String
+  package let hops: Int
+  /// The firings that led to the event (`Cause.path`).
+  package let path: [String]
+
+  package init(
+    dependency: String,
+    source: String,
+    eventID: String,
+    place: String,
+    hops: Int,
+    path: [String]
+  ) {
+    self.dependency = dependency
+    self.source = source
+    self.eventID = eventID
+    self.place = place
+    self.hops = hops
+    self.path = path
+  }
+}
+
+/// The events that triggers with `&&` hold while they wait for the others: one slot per
+/// (trigger, dependency), the latest event wins (spec section 3.7).
+package struct Slots: Equatable, Sendable {
+  package private(set) var held: [TriggerID: [String: EventReference]] = [:]
+
+  package init() {}
+
+  package subscript(trigger: TriggerID) -> [String: EventReference] { held[trigger] ?? [:] }
+
+  package mutating func apply(_ change: SlotChange) {
+    switch change {
+    case .hold(let trigger, let event): held[trigger, default: [:]][event.dependency] = event
+    case .clear(let trigger): held[trigger] = nil
+    case .drop(let trigger, let dependency):
+      held[trigger]?[dependency] = nil
+      if held[trigger]?.isEmpty == true { held[trigger] = nil }
+    }
+  }
+}
+
+package enum SlotChange: Equatable, Sendable {
+  /// An event takes the slot of its dependency.
+  case hold(TriggerID, EventReference)
+  /// All slots of a trigger are emptied: it fired.
+  case clear(TriggerID)
+  /// One slot is emptied: its dependency was edited.
+  case drop(TriggerID, dependency: String)
+}
+
+/// A trigger whose condition came true.
+package struct Decision: Equatable, Sendable {
+  package let trigger: TriggerID
+  /// In the order of the sensor's dependencies.
+  package let events: [EventReference]
+
+  package init(trigger: TriggerID, events: [EventReference]) {
+    self.trigger = trigger
+    self.events = events
+  }
+
+  /// The firings from the first outside event to this one, this one included.
+  package var hops: Int { (events.map(\.hops).max() ?? 0) + 1 }
+
+  /// The longest known chain that led here, without this firing.
+  package var path: [String] { events.map(\.path).max { $0.count < $1.count } ?? [] }
+}
+
+/// What one event did.
+package struct Step: Sendable {
+  package var decisions: [Decision] = []
+  package var changes: [SlotChange] = []
+  package var verdicts: [Verdict] = []
+
+  /// How one dependency judged the event.
+  package struct Verdict: Sendable {
+    package let sensor: SensorID
+    package let dependency: String
+    package let filter: FilterVerdict
+  }
+}
+
+/// All sensors, indexed by what they wait for. Matching is a function of the plan, the slots and
+/// the event: no clock, no randomness, no I/O.
+package struct Interlocking: Sendable {
+  package let sensors: [SensorPlan]
+  private let index: [EventKey: [Subscription]]
+  private let waiting: [SensorID: [Int: [TriggerRule]]]
+
+  private struct Subscription: Sendable {
+    let sensor: Int
+    let dependency: Int
+  }
+
+  package init(_ sensors: [SensorPlan]) {
+    self.sensors = sensors
+    var index: [EventKey: [Subscription]] = [:]
+    var waiting: [SensorID: [Int: [TriggerRule]]] = [:]
+    for (number, sensor) in sensors.enumerated() {
+      for (position, dependency) in sensor.dependencies.enumerated() {
+        index[dependency.key, default: []].append(
+          Subscription(sensor: number, dependency: position)
+        )
+        waiting[sensor.id, default: [:]][position] = sensor.triggers.filter {
+          $0.condition.indices.contains(position)
+        }
+      }
+    }
+    self.index = index
+    self.waiting = waiting
+  }
+
+  /// Whether some sensor waits for events of `key`.
+  package func isAwaited(_ key: EventKey) -> Bool { index[key] != nil }
+
+  /// What `event`, found at `place`, does to the slots, which are changed, and which triggers
+  /// fire.
+  /// - Parameter isActive: whether a sensor reads from here on already.
+  package func step(
+    _ event: Event,
+    at place: String,
+    _ slots: inout Slots,
+    isActive: (SensorID) -> Bool
+  ) -> Step {
+    var step = Step()
+    guard let subscriptions = index[EventKey(event)] else { return step }
+    // One parse serves all filters; events nobody filters are never parsed.
+    var parsed: ParsedData?
+    for subscription in subscriptions {
+      let sensor = sensors[subscription.sensor]
+      guard isActive(sensor.id) else { continue }
+      let dependency = sensor.dependencies[subscription.dependency]
+      let verdict = judge(event, dependency, &parsed)
+      step.verdicts.append(
+        Step.Verdict(sensor: sensor.id, dependency: dependency.name, filter: verdict)
+      )
+      guard case .pass = verdict else { continue }
+      let reference = EventReference(
+        dependency: dependency.name,
+        source: event.source,
+        eventID: event.id,
+        place: place,
+        hops: event.hops,
+        path: event.cause?.path ?? []
+      )
+      for rule in waiting[sensor.id]?[subscription.dependency] ?? [] {
+        arrive(reference, rule, sensor, &slots, &step)
+      }
+    }
+    return step
+  }
+
+  private func arrive(
+    _ event: EventReference,
+    _ rule: TriggerRule,
+    _ sensor: SensorPlan,
+    _ slots: inout Slots,
+    _ step: inout Step
+  ) {
+    // Without `&&` there is nothing to wait for: each event fires alone (spec section 3.6).
+    if rule.condition.isPureOr {
+      step.decisions.append(Decision(trigger: rule.id, events: [event]))
+      return
+    }
+    var held = slots[rule.id]
+    held[event.dependency] = event
+    let names = sensor.dependencies.map(\.name)
+    let change: SlotChange
+    if rule.condition.evaluate({ held[names[$0]] != nil }) {
+      // The firing takes everything that was held, also what the condition could do without.
+      step.decisions.append(Decision(trigger: rule.id, events: names.compactMap { held[$0] }))
+      guard !slots[rule.id].isEmpty else { return }
+      change = .clear(rule.id)
+    } else {
+      change = .hold(rule.id, event)
+    }
+    slots.apply(change)
+    step.changes.append(change)
+  }
+
+  private func judge(
+    _ event: Event,
+    _ dependency: Dependency,
+    _ parsed: inout ParsedData?
+  ) -> FilterVerdict {
+    guard let filters = dependency.filters, !event.data.isEmpty else { return .pass }
+    let data = parsed ?? ParsedData(event.data)
+    parsed = data
+    switch data {
+    case .document(let document): return filters.evaluate(document)
+    case .broken(let why): return .error("event data is not valid JSON: \(why)")
+    }
+  }
+
+  private enum ParsedData {
+    case document(JSONDocument)
+    case broken(String)
+
+    init(_ data: [UInt8]) {
+      do throws(JSONError) { self = .document(try JSONDocument(data)) } catch {
+        self = .broken("\(error)")
+      }
+    }
+  }
+}

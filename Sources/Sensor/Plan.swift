@@ -1,0 +1,97 @@
+import Event
+package import Expression
+import JSON
+
+/// The name of a sensor.
+package struct SensorID: Hashable, Sendable, CustomStringConvertible {
+  package let namespace: String
+  package let name: String
+
+  package init(namespace: String, name: String) {
+    self.namespace = namespace
+    self.name = name
+  }
+
+  package var description: String { "\(namespace)/\(name)" }
+}
+
+/// The name of a trigger within its sensor.
+package struct TriggerID: Hashable, Sendable, CustomStringConvertible {
+  package let sensor: SensorID
+  package let name: String
+
+  package init(sensor: SensorID, name: String) {
+    self.sensor = sensor
+    self.name = name
+  }
+
+  package var description: String { "\(sensor)/\(name)" }
+}
+
+/// Where sources and sensors meet: events are looked up by exactly these four.
+package struct EventKey: Hashable, Sendable {
+  package let namespace: String
+  package let bus: String
+  package let source: String
+  package let subject: String
+
+  package init(namespace: String, bus: String, source: String, subject: String) {
+    self.namespace = namespace
+    self.bus = bus
+    self.source = source
+    self.subject = subject
+  }
+
+  init(_ event: Event) {
+    self.init(
+      namespace: event.namespace,
+      bus: event.bus,
+      source: event.source,
+      subject: event.subject
+    )
+  }
+}
+
+/// One dependency of a sensor, compiled.
+package struct Dependency: Sendable {
+  package let name: String
+  package let key: EventKey
+  /// nil: every event of the key passes.
+  package let filters: DataFilters?
+  /// Changes when the definition does; a slot survives an edit only with the same fingerprint.
+  package let fingerprint: String
+
+  package init(name: String, key: EventKey, filters: DataFilters?, fingerprint: String) {
+    self.name = name
+    self.key = key
+    self.filters = filters
+    self.fingerprint = fingerprint
+  }
+}
+
+/// One trigger's part in matching: when it fires. What it does is no concern of this module.
+package struct TriggerRule: Sendable {
+  package let id: TriggerID
+  /// Over the names of the sensor's dependencies, by index.
+  package let condition: Condition
+
+  package init(id: TriggerID, condition: Condition) {
+    self.id = id
+    self.condition = condition
+  }
+}
+
+/// A sensor, compiled: what it waits for and when its triggers fire.
+package struct SensorPlan: Sendable {
+  package let id: SensorID
+  package let bus: String
+  package let dependencies: [Dependency]
+  package let triggers: [TriggerRule]
+
+  package init(id: SensorID, bus: String, dependencies: [Dependency], triggers: [TriggerRule]) {
+    self.id = id
+    self.bus = bus
+    self.dependencies = dependencies
+    self.triggers = triggers
+  }
+}

@@ -1,0 +1,76 @@
+import ArgumentParser
+import Bus
+import Event
+import EventLog
+import JSON
+
+/// `signalbox events`: what is on the bus.
+struct EventsCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "events",
+    abstract: "Show the events on the bus, oldest first."
+  )
+
+  @OptionGroup var folder: DataOption
+
+  @Flag(help: "One JSON object a line, with data and cause.")
+  var json = false
+
+  @Option(help: "Only events of this event source.")
+  var source: String?
+
+  @Option(help: "Only events that this event or firing led to.")
+  var cause: String?
+
+  func run() throws {
+    var seen = 0
+    let report = try EventLogReader(folder: folder.data + "/log").read { record in
+      guard case .event(let event) = record.content, isWanted(event) else { return }
+      seen += 1
+      print(json ? record.position.describing(event).text : line(event))
+    }
+    if !json && seen == 0 { print("no events") }
+    if !report.damages.isEmpty { throw ExitCode(1) }
+  }
+
+  private func isWanted(_ event: Event) -> Bool {
+    if let source, event.source != source { return false }
+    guard let cause else { return true }
+    return event.cause?.firing.text == cause || event.cause?.events.contains(cause) == true
+  }
+
+  private func line(_ event: Event) -> String {
+    let cause = event.cause.map { "  caused by \($0.events.joined(separator: ", "))" } ?? ""
+    return "\(event.time)  \(event.id)  \(event.source)  \(event.subject)\(cause)"
+  }
+}
+
+extension Position {
+  /// The CloudEvent as JSON, data as JSON where it is JSON.
+  fileprivate func describing(_ event: Event) -> JSON {
+    var members: [JSON.Member] = [
+      .init(key: "position", value: .string(description)),
+      .init(key: "specversion", value: "1.0"), .init(key: "id", value: .string(event.id)),
+      .init(key: "source", value: .string(event.source)),
+      .init(key: "type", value: .string(event.type)),
+      .init(key: "subject", value: .string(event.subject)),
+      .init(key: "time", value: .string(event.time.description)),
+      .init(key: "namespace", value: .string(event.namespace)),
+      .init(key: "datacontenttype", value: .string(event.dataContentType)),
+    ]
+    let text = JSON.string(String(decoding: event.data, as: UTF8.self))
+    members.append(.init(key: "data", value: (try? JSON(parsing: event.data)) ?? text))
+    if let cause = event.cause {
+      members.append(
+        .init(
+          key: "cause",
+          value: [
+            "firing": .string(cause.firing.text),
+            "events": .array(cause.events.map { .string($0) }), "hops": JSON(cause.hops),
+          ]
+        )
+      )
+    }
+    return .object(members)
+  }
+}
