@@ -123,7 +123,8 @@ package struct JSONValue: Sendable {
         if matches { return JSONValue(raw: value) }
       }
     case .array:
-      guard let index = Int(segment), index >= 0 else { return nil }
+      guard segment.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let index = Int(segment)
+      else { return nil }
       var number = 0
       while walk.nextItem() {
         let value = walk.value()
