@@ -51,7 +51,7 @@ let package = Package(
     // Domain
     module("Event", ["TLS", "JSON"]),
     module("Expression", ["JSON"]),
-    module("Manifest", ["JSON", yams]),
+    module("Manifest", ["Posix", "JSON", yams]),
     module("Sensor", ["Event", "Expression", "JSON", "Manifest"]),
     // Services
     module("HTTP", ["Posix", deque]),
@@ -89,7 +89,7 @@ let package = Package(
     tests("HTTPClientTests", ["HTTPClient", "Posix", "TestKit"]),
     tests("EventTests", ["Event"]),
     tests("ExpressionTests", ["Expression", "JSON"]),
-    tests("ManifestTests", ["Manifest", "JSON", "Server"]),
+    tests("ManifestTests", ["Manifest", "JSON"]),
     tests("SensorTests", ["Sensor", "Event", "JSON", "Manifest"]),
     tests("HTTPTests", ["HTTP", "Posix", "TestKit"]),
     tests("EventLogTests", ["EventLog", "Bus", "Event", "Posix", "CLinux", "TestKit"]),
