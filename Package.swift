@@ -50,7 +50,7 @@ let package = Package(
     // Domain
     module("Event", ["TLS", "JSON"]),
     module("Expression", ["JSON"]),
-    module("Manifest", ["JSON", yams]),
+    module("Manifest", ["Posix", "JSON", yams]),
     module("Sensor", ["Event", "Expression", "JSON", "Manifest"]),
     // Services
     module("HTTP", ["Posix", deque]),
@@ -58,6 +58,9 @@ let package = Package(
     module("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus"]),
     // Port
     module("Plugin", ["JSON", "Event", "Manifest", "HTTP"]),
+    // Plugins
+    module("EventSources", ["TLS", "JSON", "Event", "Manifest", "HTTP", "Plugin"]),
+    module("Triggers", ["JSON", "Event", "Manifest", "Plugin"]),
     // Core
     module(
       "Engine",
@@ -67,9 +70,19 @@ let package = Package(
       ]
     ),
     // Shell
+    module(
+      "Server",
+      [
+        "Posix", "TLS", "JSON", "Event", "Expression", "Manifest", "Sensor", "HTTP", "Bus",
+        "EventLog", "Plugin", "EventSources", "Triggers", "Engine", logging,
+      ]
+    ),
     .executableTarget(
       name: "signalbox",
-      dependencies: ["JSON", "Event", "Bus", "EventLog", arguments],
+      dependencies: [
+        "Posix", "TLS", "JSON", "Event", "Bus", "EventLog", "Manifest", "Server", arguments,
+        logging,
+      ],
       swiftSettings: strict
     ),
     module("TestKit", ["Posix", "Event", "Bus", "EventLog", "JSON"]),

@@ -169,6 +169,7 @@ package actor Engine {
     var intents: [Intent] = []
     var changes: [SlotChange] = []
     var notices: [Draft] = []
+    let starts = state.starts
     for record in records {
       guard case .event(let event) = record.content else { continue }
       unrecorded += 1
@@ -176,7 +177,7 @@ package actor Engine {
         event,
         at: record.position.description,
         &state.slots,
-        isActive: { sensor in state.starts[sensor].map { record.position > $0 } ?? false }
+        isActive: { sensor in starts[sensor].map { record.position > $0 } ?? false }
       )
       changes += step.changes
       for verdict in step.verdicts { judged(verdict, event) }

@@ -4,7 +4,9 @@
 /// Reading never throws: a problem is added to the diagnostics and a harmless value returned, so
 /// one pass finds all problems. A `null` value counts as absent.
 package final class Block {
-  package let mark: Mark
+  package var mark: Mark { node.mark }
+  /// The mapping itself.
+  package let node: Node
   /// The path of this block from the document's root.
   package let path: String
   package let diagnostics: Diagnostics
@@ -13,7 +15,7 @@ package final class Block {
 
   /// Anything but a mapping is reported and read as an empty one.
   package init(_ node: Node, path: String, _ diagnostics: Diagnostics) {
-    mark = node.mark
+    self.node = node
     self.path = path
     self.diagnostics = diagnostics
     if case .mapping(let entries) = node.value {
@@ -181,6 +183,11 @@ package final class Block {
 
   // MARK: Keys that are known but not read
 
+  /// Keys that belong here and that somebody else reads, or nobody needs.
+  package func accept(_ keys: String...) {
+    for key in keys { know(key) }
+  }
+
   /// Keys that only mean something in Kubernetes: accepted, and said so at info.
   package func kubernetesOnly(_ keys: String...) {
     for key in keys where contains(key) {
@@ -200,23 +207,37 @@ package final class Block {
   package func warning(_ key: String? = nil, _ message: String) { report(.warning, key, message) }
 
   package func report(_ severity: Diagnostic.Severity, _ key: String?, _ message: String) {
-    let mark = key.flatMap { key in entries.first { $0.key == key }?.mark } ?? mark
     let field = key.map { child($0) } ?? path
-    diagnostics.add(Diagnostic(severity, mark, field: field, message))
+    diagnostics.add(Diagnostic(severity, key.map(mark(of:)) ?? mark, field: field, message))
+  }
+
+  /// Where the value of `key` is, or the key itself where the value spans lines; the place of
+  /// the block where there is no such key. A key may have a path below it: `args[0]`, `src.value`.
+  package func mark(of key: String) -> Mark {
+    let own = String(key.prefix { $0 != "[" })
+    guard let entry = entries.first(where: { $0.key == own }) else { return mark }
+    switch entry.node.value {
+    case .null, .mapping: return entry.mark
+    case .sequence(let items):
+      let index = key.dropFirst(own.count + 1).prefix { $0 != "]" }
+      guard let index = Int(index), items.indices.contains(index) else { return entry.mark }
+      return items[index].mark
+    default: return entry.node.mark
+    }
   }
 
   /// Reports every key that was not asked for. Call it last.
   package func finish() {
+    let expected = known.sorted().joined(separator: ", ")
     for entry in entries where !known.contains(entry.key) {
       let nearest = nearestName(to: entry.key, in: known)
-      let hint = nearest.map { "; did you mean '\($0)'?" } ?? ""
-      let expected = known.sorted().joined(separator: ", ")
+      let hint = nearest.map { "; did you mean '\($0)'?" } ?? ", expected one of \(expected)"
       diagnostics.add(
         Diagnostic(
           .error,
           entry.mark,
           field: child(entry.key),
-          "unknown key '\(entry.key)'\(hint) Expected one of: \(expected)"
+          "found an unknown key '\(entry.key)'\(hint)"
         )
       )
     }

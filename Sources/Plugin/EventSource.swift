@@ -69,9 +69,6 @@ package protocol SourceHost: Sendable {
   /// Counts what a source refused: the reason is a fixed word such as `signature`, `filtered`,
   /// `body`, `method`, `authorization`.
   func countRefused(_ name: EventSourceName, _ reason: String)
-
-  /// Takes the cause out of a `Signalbox-Cause` header; nil when it is not of our making.
-  func verifiedCause(_ header: String) -> Cause?
 }
 
 /// Where an event went.

@@ -97,10 +97,6 @@ extension Trigger {
 /// What a trigger gets from the program around it.
 package protocol TriggerHost: Sendable {
   var secrets: any SecretStore { get }
-  /// Where `command` keeps its jobs: `DIR/jobs`.
-  var jobsFolder: String { get }
-  /// The value of the `Signalbox-Cause` header for a firing.
-  func causeHeader(_ id: FiringID, hops: Int) -> String
   /// Writes a line to the program's log for the operator (the `log` trigger).
   func log(_ message: String, _ fields: [(String, String)])
 }

@@ -43,3 +43,6 @@ extension Duration {
   /// The duration in seconds.
   package var inSeconds: Double { Double(wholeNanoseconds) / 1e9 }
 }
+
+/// The processors this process may use.
+package func coreCount() -> Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }

@@ -7,7 +7,10 @@ struct Signalbox: AsyncParsableCommand {
     commandName: "signalbox",
     abstract: "An event-driven automation bus: events in, sensors decide, triggers act.",
     version: "0.1.0-dev",
-    subcommands: [EventsCommand.self, LogCommand.self]
+    subcommands: [
+      RunCommand.self, ValidateCommand.self, EventsCommand.self, SendCommand.self,
+      LogCommand.self,
+    ]
   )
 }
 
@@ -15,4 +18,10 @@ struct Signalbox: AsyncParsableCommand {
 struct DataOption: ParsableArguments {
   @Option(help: "The data folder.")
   var data = "./data"
+}
+
+/// Where secrets are.
+struct SecretsOption: ParsableArguments {
+  @Option(help: "The folder of secrets: <name>/<key>.")
+  var secrets = "./secrets"
 }

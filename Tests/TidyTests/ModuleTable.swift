@@ -6,26 +6,26 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
   ("JSON", []),
   ("Event", ["TLS", "JSON"]),
   ("Expression", ["JSON"]),
-  ("Manifest", ["JSON", "Yams"]),
+  ("Manifest", ["Posix", "JSON", "Yams"]),
   ("Sensor", ["Event", "Expression", "JSON", "Manifest"]),
   ("HTTP", ["Posix", "DequeModule"]),
   ("Bus", ["Event"]),
   ("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus"]),
-  ("Observe", ["Logging"]),
-  ("Plugin", ["JSON", "Event", "Manifest", "HTTP", "Observe"]),
+  ("Plugin", ["JSON", "Event", "Manifest", "HTTP"]),
   ("EventSources", ["TLS", "JSON", "Event", "Manifest", "HTTP", "Plugin"]),
+  ("Triggers", ["JSON", "Event", "Manifest", "Plugin"]),
   (
     "Engine",
     [
-      "Posix", "JSON", "Event", "Expression", "Manifest", "Sensor", "Bus", "Observe", "Plugin",
+      "Posix", "JSON", "Event", "Expression", "Manifest", "Sensor", "Bus", "Plugin",
       "Logging", "DequeModule",
     ]
   ),
   (
     "Server",
     [
-      "Posix", "TLS", "JSON", "Event", "Manifest", "Sensor", "HTTP", "Bus", "EventLog",
-      "Observe", "Plugin", "EventSources", "Engine", "Logging",
+      "Posix", "TLS", "JSON", "Event", "Expression", "Manifest", "Sensor", "HTTP", "Bus",
+      "EventLog", "Plugin", "EventSources", "Triggers", "Engine", "Logging",
     ]
   ),
   (

@@ -1,0 +1,97 @@
+import Event
+package import HTTP
+import JSON
+package import Manifest
+package import Plugin
+import TLS
+
+/// `webhook`: plain HTTP requests (spec section 2.4).
+package struct WebhookSource: EventSource, RequestHandler {
+  package struct Spec: ManifestBlock, Sendable {
+    let context: WebhookContext
+    let allowsUnauthenticated: Bool
+
+    package init(from block: Block) {
+      context = WebhookContext(from: block, bodyLimit: 1 << 20)
+      block.notSupportedYet("filter")
+      let own = block.block("signalbox")
+      allowsUnauthenticated = own?.bool("unauthenticated") ?? false
+      own?.finish()
+      block.finish()
+    }
+  }
+
+  package static let kind = "webhook"
+  private let context: WebhookContext
+  private let name: EventSourceName
+  private let host: any SourceHost
+  private let allowsUnauthenticated: Bool
+
+  package init(_ spec: Spec, name: EventSourceName, host: any SourceHost, _ block: Block) {
+    context = spec.context
+    allowsUnauthenticated = spec.allowsUnauthenticated
+    self.name = name
+    self.host = host
+    checkSecret(context.authSecret, "authSecret", host, block)
+  }
+
+  package var isAuthenticated: Bool { context.authSecret != nil || allowsUnauthenticated }
+
+  package var routes: [Route] {
+    [Route(port: context.port, path: context.endpoint, method: context.method, handler: self)]
+  }
+
+  package func accept(_ head: RequestHead) -> Acceptance {
+    if let refusal = authorize(head.headers) { return .answer(refusal) }
+    return .read(bodyLimit: context.bodyLimit) { await receive($0) }
+  }
+
+  /// nil when the bearer token is one of the live secrets, or none is asked for.
+  private func authorize(_ headers: Headers) -> Response? {
+    guard let selector = context.authSecret else { return nil }
+    let live: [Secret]
+    do throws(SecretError) {
+      live = try host.secrets.liveSecrets(name: selector.name, key: selector.key)
+    } catch {
+      host.countRefused(name, "secret")
+      return refusal(500, "the server cannot check the token")
+    }
+    let sent = headers.values("Authorization")
+    let token = sent.count == 1 && sent[0].hasPrefix("Bearer ") ? sent[0].dropFirst(7) : ""
+    // Every live secret is compared, so that time does not tell which one was close.
+    let matches = live.filter { constantTimeEquals($0.reveal(), Array(token.utf8)) }
+    if !token.isEmpty && !matches.isEmpty { return nil }
+    host.countRefused(name, "authorization")
+    return refusal(401, "not authorized")
+  }
+
+  private func receive(_ request: Request) async -> Response {
+    let body: [UInt8]
+    if request.head.method == "GET" {
+      body = JSON.object(formFields(request.head.query)).encoded()
+    } else if mediaType(request.head.headers) == "application/x-www-form-urlencoded" {
+      body = JSON.object(formFields(String(decoding: request.body, as: UTF8.self))).encoded()
+    } else {
+      do throws(JSONError) { body = Array(try JSONDocument(request.body).root.raw) } catch {
+        host.countRefused(name, "body")
+        return refusal(400, "the body is not JSON: byte \(error.offset)")
+      }
+    }
+    let event = Event(
+      id: Event.randomID(),
+      namespace: name.namespace,
+      bus: name.bus,
+      source: name.source,
+      type: Self.kind,
+      subject: name.event,
+      time: host.now(),
+      data: payload(
+        headersKey: "header",
+        request.head.headers,
+        body: body,
+        metadata: context.metadata
+      )
+    )
+    return await store(event, name, host)
+  }
+}

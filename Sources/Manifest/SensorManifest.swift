@@ -1,0 +1,204 @@
+/// A `Sensor` document (spec section 3.1).
+package struct SensorManifest: Sendable {
+  package let namespace: String
+  package let name: String
+  /// `spec.eventBusName`.
+  package let bus: String
+  package let mark: Mark
+  package let dependencies: [DependencyManifest]
+  package let triggers: [TriggerManifest]
+}
+
+/// One dependency of a sensor.
+package struct DependencyManifest: Sendable {
+  package let name: String
+  package let eventSourceName: String
+  package let eventName: String
+  package let filters: FiltersManifest?
+  package let mark: Mark
+  package let path: String
+  /// As written; its `json` tells whether a definition changed.
+  package let node: Node
+}
+
+package enum LogicalOperator: String, Sendable, CaseIterable { case and, or }
+
+/// `filters` of a dependency (spec section 3.5).
+package struct FiltersManifest: Sendable {
+  package let data: [DataFilterManifest]
+  /// Joins the items of `data`.
+  package let dataLogicalOperator: LogicalOperator
+  /// Joins the kinds of filters.
+  package let filtersLogicalOperator: LogicalOperator
+}
+
+/// One item of `filters.data`.
+package struct DataFilterManifest: Sendable {
+  package enum ValueType: String, Sendable, CaseIterable { case bool, number, string }
+
+  package enum Comparator: String, Sendable, CaseIterable {
+    case greaterOrEqual = ">="
+    case greater = ">"
+    case equal = "="
+    case notEqual = "!="
+    case less = "<"
+    case lessOrEqual = "<="
+  }
+
+  package let path: String
+  package let type: ValueType
+  /// At least one.
+  package let value: [String]
+  package let comparator: Comparator
+  package let mark: Mark
+  /// The path of the item from the document's root.
+  package let field: String
+}
+
+/// How a firing stands or ends; the last part of an outcome's event name.
+package enum OutcomePhase: String, Sendable, CaseIterable {
+  case started, progress, succeeded, failed, cancelled, skipped, unknown
+
+  /// The event source that outcomes come from.
+  package static let sourceName = "outcomes"
+}
+
+extension DocumentReader {
+  func sensor(_ identity: Identity, _ spec: Block) -> SensorManifest {
+    let bus = busName(spec)
+    spec.kubernetesOnly("replicas", "template", "revisionHistoryLimit")
+    for key in ["errorOnFailedRound", "loggingFields"] where spec.contains(key) {
+      spec.report(.info, key, "has no effect, here as in Argo Events")
+    }
+    signalbox(spec)
+    let dependencies = spec.blocks("dependencies").map(dependency)
+    if dependencies.isEmpty, !spec.contains("dependencies") || spec.list("dependencies") != nil {
+      spec.error("dependencies", "found none, expected at least one")
+    }
+    let triggers = spec.blocks("triggers").map { trigger($0, dependencies) }
+    if triggers.isEmpty, !spec.contains("triggers") || spec.list("triggers") != nil {
+      spec.error("triggers", "found none, expected at least one")
+    }
+    checkDistinct(dependencies.map { ($0.name, $0.mark, $0.path + ".name") }, "dependency")
+    checkDistinct(triggers.map { ($0.name, $0.mark, $0.path + ".template.name") }, "trigger")
+    spec.finish()
+    return SensorManifest(
+      namespace: identity.namespace,
+      name: identity.name,
+      bus: bus,
+      mark: identity.mark,
+      dependencies: dependencies,
+      triggers: triggers
+    )
+  }
+
+  private func dependency(_ block: Block) -> DependencyManifest {
+    let name = block.requiredString("name")
+    let source = block.requiredString("eventSourceName")
+    let event = block.requiredString("eventName")
+    if !name.isEmpty { checkName(name, block.mark, block.child("name")) }
+    if source == OutcomePhase.sourceName, !event.isEmpty { checkOutcome(event, block) }
+    block.notSupportedYet("transform")
+    let join = logicalOperator(block, "filtersLogicalOperator")
+    let filters = block.block("filters").map { self.filters($0, join) }
+    block.finish()
+    return DependencyManifest(
+      name: name,
+      eventSourceName: source,
+      eventName: event,
+      filters: filters,
+      mark: block.mark,
+      path: block.path,
+      node: block.node
+    )
+  }
+
+  private func checkOutcome(_ event: String, _ block: Block) {
+    let parts = event.split(separator: "/", omittingEmptySubsequences: false)
+    let phases = OutcomePhase.allCases.map(\.rawValue).joined(separator: ", ")
+    // Three parts within the sensor's own namespace, four with another's before them.
+    let isWhole = parts.allSatisfy { !$0.isEmpty } && (3...4).contains(parts.count)
+    guard isWhole, let phase = parts.last, OutcomePhase(rawValue: String(phase)) != nil else {
+      block.error(
+        "eventName",
+        "found '\(event)', expected <sensor>/<trigger>/<phase> with a phase of \(phases)"
+      )
+      return
+    }
+  }
+
+  private func filters(_ block: Block, _ join: LogicalOperator) -> FiltersManifest {
+    block.notSupportedYet("exprs", "exprLogicalOperator", "context", "time", "script")
+    let dataJoin = logicalOperator(block, "dataLogicalOperator")
+    let data = block.blocks("data").compactMap(dataFilter)
+    block.finish()
+    return FiltersManifest(
+      data: data,
+      dataLogicalOperator: dataJoin,
+      filtersLogicalOperator: join
+    )
+  }
+
+  private func dataFilter(_ block: Block) -> DataFilterManifest? {
+    let path = block.requiredString("path")
+    let type = choice(block, "type", DataFilterManifest.ValueType.self)
+    if type == nil, !block.contains("type") {
+      block.error("type", "found nothing, expected one of bool, number, string")
+    }
+    let value = block.strings("value") ?? []
+    if value.isEmpty, !block.contains("value") || block.list("value") != nil {
+      block.error("value", "found nothing, expected at least one value")
+    }
+    if let index = value.firstIndex(of: "") {
+      block.error("value[\(index)]", "found an empty string, expected text")
+    }
+    let comparator = choice(block, "comparator", DataFilterManifest.Comparator.self)
+    block.notSupportedYet("template")
+    block.finish()
+    guard let type else { return nil }
+    return DataFilterManifest(
+      path: path,
+      type: type,
+      value: value,
+      comparator: comparator ?? .equal,
+      mark: block.mark,
+      field: block.path
+    )
+  }
+
+  private func logicalOperator(_ block: Block, _ key: String) -> LogicalOperator {
+    choice(block, key, LogicalOperator.self) ?? .and
+  }
+
+  /// One of a few words; nil when absent, empty or wrong, the last being reported.
+  private func choice<C: RawRepresentable<String> & CaseIterable>(
+    _ block: Block,
+    _ key: String,
+    _: C.Type
+  ) -> C? {
+    guard let text = block.string(key), !text.isEmpty else { return nil }
+    if let value = C(rawValue: text) { return value }
+    let choices = C.allCases.map(\.rawValue).joined(separator: ", ")
+    block.error(key, "found '\(text)', expected one of \(choices)")
+    return nil
+  }
+
+  private func checkDistinct(_ names: [(name: String, mark: Mark, path: String)], _ what: String) {
+    var places: [String: Mark] = [:]
+    for (name, mark, path) in names where !name.isEmpty {
+      if let first = places[name] {
+        diagnostics.add(
+          Diagnostic(
+            .error,
+            mark,
+            field: path,
+            "found the name '\(name)' again, expected one \(what) of that name; "
+              + "the first is at \(first)"
+          )
+        )
+      } else {
+        places[name] = mark
+      }
+    }
+  }
+}

@@ -1,0 +1,225 @@
+/// One trigger of a sensor (spec section 4.1).
+package struct TriggerManifest: Sendable {
+  package let name: String
+  /// The expression over dependency names; nil: all of the sensor's, joined by `&&`.
+  package let conditions: String?
+  /// The key in the template that says what to do, such as `http`.
+  package let kind: String
+  /// The block under that key, `payload` and `parameters` included.
+  package let spec: Node
+  package let specPath: String
+  /// The whole template, which `triggerParameters` apply to.
+  package let templateNode: Node
+  /// `payload` of the kind's block; empty: the kind decides what to send.
+  package let payload: [ParameterManifest]
+  /// `parameters` of the kind's block: they change the fields of that block.
+  package let resourceParameters: [ParameterManifest]
+  /// `parameters` beside the template: they change the fields of the template.
+  package let triggerParameters: [ParameterManifest]
+  /// nil: one attempt.
+  package let retryStrategy: RetryManifest?
+  /// `policy.status.allow`.
+  package let policyStatusAllow: [Int]?
+  package let mark: Mark
+  package let path: String
+}
+
+/// A backoff (spec section 2.2).
+package struct RetryManifest: Sendable, Equatable {
+  /// Attempts in all; at least 1.
+  package let steps: Int
+  /// Before the second attempt.
+  package let duration: Duration
+  /// Each later wait is that many times the one before.
+  package let factor: Double
+  /// Up to this part of a wait is added to it at random.
+  package let jitter: Double
+}
+
+/// One item of `parameters` or `payload` (spec section 4.2).
+package struct ParameterManifest: Sendable {
+  package enum Operation: String, Sendable { case overwrite, append, prepend }
+
+  package let dependencyName: String
+  package let dataKey: String?
+  package let contextKey: String?
+  package let value: String?
+  package let useRawData: Bool
+  /// Empty only in a payload, where the value then is the whole of it.
+  package let dest: String
+  package let operation: Operation
+  package let mark: Mark
+  package let path: String
+}
+
+/// The names under which Argo Events knows its triggers, and ours (spec section 4.4).
+let knownTriggerKinds = [
+  "k8s", "argoWorkflow", "http", "awsLambda", "azureEventHubs", "azureServiceBus", "kafka",
+  "pulsar", "nats", "slack", "openWhisk", "custom", "log", "email", "command", "argoCD",
+  "argoRollout",
+]
+
+extension DocumentReader {
+  func trigger(_ block: Block, _ dependencies: [DependencyManifest]) -> TriggerManifest {
+    let names = dependencies.map(\.name)
+    let template = block.block("template")
+    if template == nil { block.error("template", "found nothing, expected a mapping") }
+    let triggerParameters = parameters(block, "parameters", names)
+    let retry = block.block("retryStrategy").map(backoff)
+    let allow = statusPolicy(block)
+    if block.bool("atLeastOnce") == false {
+      block.report(.info, "atLeastOnce", "has no effect: a trigger always fires at least once")
+    }
+    block.notSupportedYet("rateLimit", "dlqTrigger")
+    signalbox(block)
+    block.finish()
+
+    let name = template?.requiredString("name") ?? ""
+    if let template, !name.isEmpty { checkTriggerName(name, template) }
+    let conditions = template?.string("conditions")
+    template?.notSupportedYet("conditionsReset")
+    let chosen: (kind: String, block: Block?) = template.map(kind) ?? ("", nil)
+    let templateAllow = template.flatMap(statusPolicy)
+    let payload = chosen.block.map { parameters($0, "payload", names) } ?? []
+    let resourceParameters = chosen.block.map { parameters($0, "parameters", names) } ?? []
+    template?.finish()
+    let nothing = Node(.mapping([]), block.mark)
+    return TriggerManifest(
+      name: name,
+      conditions: conditions.flatMap { $0.isEmpty ? nil : $0 },
+      kind: chosen.kind,
+      spec: chosen.block?.node ?? nothing,
+      specPath: chosen.block?.path ?? block.path,
+      templateNode: template?.node ?? nothing,
+      payload: payload,
+      resourceParameters: resourceParameters,
+      triggerParameters: triggerParameters,
+      retryStrategy: retry,
+      policyStatusAllow: allow ?? templateAllow,
+      mark: template?.mark ?? block.mark,
+      path: block.path
+    )
+  }
+
+  private func checkTriggerName(_ name: String, _ template: Block) {
+    checkName(name, template.mark(of: "name"), template.child("name"))
+    if name.contains("/") {
+      template.error("name", "found '\(name)', expected a name without '/': outcomes use it")
+    }
+  }
+
+  /// The one kind that a template names.
+  private func kind(of template: Block) -> (kind: String, block: Block?) {
+    let known = knownTriggerKinds + triggerKinds.subtracting(knownTriggerKinds).sorted()
+    // Asked by presence, not by value: `log: {}` is a trigger, `log:` alone is not.
+    let found = known.filter { template.contains($0) }
+    guard let kind = found.first else {
+      let built = triggerKinds.sorted().joined(separator: ", ")
+      template.error(nil, "found no trigger kind, expected one of \(built)")
+      return ("", nil)
+    }
+    if found.count > 1 {
+      template.error(
+        found[1],
+        "found the kinds \(found.joined(separator: ", ")), expected one of them"
+      )
+    }
+    for kind in found where !triggerKinds.contains(kind) { template.notSupportedYet(kind) }
+    return (kind, triggerKinds.contains(kind) ? template.block(kind) : nil)
+  }
+
+  private func backoff(_ block: Block) -> RetryManifest {
+    let steps = block.integer("steps", in: 0...10_000) ?? 0
+    let duration = block.duration("duration") ?? .seconds(1)
+    let factor = nonNegative(block, "factor") ?? 1
+    let jitter = nonNegative(block, "jitter") ?? 1
+    block.finish()
+    return RetryManifest(
+      steps: steps == 0 ? 5 : steps,
+      duration: duration,
+      factor: factor,
+      jitter: jitter
+    )
+  }
+
+  private func nonNegative(_ block: Block, _ key: String) -> Double? {
+    guard let number = block.number(key) else { return nil }
+    if number < 0 { block.error(key, "found \(number), expected a number that is not negative") }
+    return number
+  }
+
+  /// `policy`, which Argo Events' own examples write beside the template or inside it.
+  private func statusPolicy(_ block: Block) -> [Int]? {
+    guard let policy = block.block("policy") else { return nil }
+    policy.notSupportedYet("k8s")
+    var allow: [Int]?
+    if let status = policy.block("status") {
+      let codes = (status.list("allow") ?? []).enumerated().compactMap { index, node -> Int? in
+        if case .number(let text) = node.value, let code = Int(text), (100...599).contains(code) {
+          return code
+        }
+        status.error(
+          "allow[\(index)]",
+          "found \(node.kindName), expected a status from 100 to 599"
+        )
+        return nil
+      }
+      if codes.isEmpty, status.list("allow")?.isEmpty ?? true {
+        status.error("allow", "found nothing, expected at least one status")
+      }
+      allow = codes
+      status.finish()
+    }
+    policy.finish()
+    return allow
+  }
+
+  private func parameters(_ block: Block, _ key: String, _ names: [String]) -> [ParameterManifest] {
+    block.blocks(key).map { parameter($0, isPayload: key == "payload", names) }
+  }
+
+  private func parameter(
+    _ block: Block,
+    isPayload: Bool,
+    _ names: [String]
+  ) -> ParameterManifest {
+    let source = block.block("src")
+    if source == nil { block.error("src", "found nothing, expected a mapping") }
+    let dependency = source?.requiredString("dependencyName") ?? ""
+    if let source, !dependency.isEmpty, !names.contains(dependency) {
+      let hint = nearestName(to: dependency, in: names).map { "; did you mean '\($0)'?" } ?? ""
+      source.warning(
+        "dependencyName",
+        "found '\(dependency)', which is no dependency of this sensor\(hint)"
+      )
+    }
+    let dataKey = source?.string("dataKey")
+    let contextKey = source?.string("contextKey")
+    let value = source?.string("value")
+    let useRawData = source?.bool("useRawData") ?? false
+    source?.notSupportedYet("contextTemplate", "dataTemplate")
+    source?.finish()
+    let dest = isPayload ? block.string("dest") ?? "" : block.requiredString("dest")
+    let operation = block.string("operation") ?? ""
+    let known = ParameterManifest.Operation(rawValue: operation)
+    if known == nil, !operation.isEmpty {
+      block.error(
+        "operation",
+        "found '\(operation)', expected one of append, overwrite, prepend"
+      )
+    }
+    block.finish()
+    func filled(_ text: String?) -> String? { text.flatMap { $0.isEmpty ? nil : $0 } }
+    return ParameterManifest(
+      dependencyName: dependency,
+      dataKey: filled(dataKey),
+      contextKey: filled(contextKey),
+      value: value,
+      useRawData: useRawData,
+      dest: dest,
+      operation: known ?? .overwrite,
+      mark: block.mark,
+      path: block.path
+    )
+  }
+}

@@ -1,0 +1,41 @@
+import Bus
+import Event
+import Logging
+import Plugin
+import Posix
+
+/// What event sources get from the program.
+struct BusSourceHost: SourceHost {
+  let secrets: any SecretStore
+  let bus: (any Bus)?
+  let logger: Logger
+
+  func append(_ event: Event, from name: EventSourceName) async throws(SinkError) -> Stored {
+    guard let bus else { throw .unavailable("nothing is running") }
+    do throws(BusError) {
+      let appended = try await bus.append([.event(event)])
+      return Stored(isDuplicate: appended.first?.isDuplicate ?? false)
+    } catch {
+      if case .tooLarge = error { throw .tooLarge }
+      logger.error("an event could not be stored", metadata: ["error": "\(error)"])
+      throw .unavailable("\(error)")
+    }
+  }
+
+  func now() -> Timestamp { Timestamp(nanoseconds: wallClockNanoseconds()) }
+
+  func countRefused(_ name: EventSourceName, _ reason: String) {
+    logger.info("refused a request", metadata: ["source": "\(name)", "reason": "\(reason)"])
+  }
+}
+
+/// What triggers get from the program.
+struct LogTriggerHost: TriggerHost {
+  let secrets: any SecretStore
+  let logger: Logger
+
+  func log(_ message: String, _ fields: [(String, String)]) {
+    let metadata = fields.map { ($0.0, Logger.MetadataValue.string($0.1)) }
+    logger.info("\(message)", metadata: Logger.Metadata(uniqueKeysWithValues: metadata))
+  }
+}

@@ -1,0 +1,242 @@
+import Engine
+import Event
+import Expression
+import JSON
+import Manifest
+import Plugin
+import Sensor
+import TLS
+
+/// From manifests to what runs: expressions compiled, triggers and sources made, their relations
+/// checked.
+struct PlanBuilder {
+  let sourceKinds: [EventSourceKind]
+  let triggerKinds: [TriggerKind]
+  let sourceHost: any SourceHost
+  let triggerHost: any TriggerHost
+  let diagnostics: Diagnostics
+
+  /// Everything of an installation.
+  struct Plan {
+    let engine: EnginePlan
+    let routes: [Route]
+    /// `namespace/source/event` and kind, for the start's message.
+    let sources: [String]
+  }
+
+  /// nil when there was an error.
+  func build(_ paths: [String]) -> Plan? {
+    let reader = ManifestReader(
+      sourceKinds: Set(sourceKinds.map(\.kind)),
+      triggerKinds: Set(triggerKinds.map(\.kind)),
+      diagnostics
+    )
+    let set = reader.read(paths)
+    var routes: [Route] = []
+    var sources: [String] = []
+    for manifest in set.eventSources {
+      for entry in manifest.entries {
+        guard let kind = sourceKinds.first(where: { $0.kind == entry.kind }) else { continue }
+        let name = EventSourceName(
+          namespace: manifest.namespace,
+          bus: manifest.bus,
+          source: manifest.name,
+          event: entry.name
+        )
+        guard let source = kind.make(entry.node, entry.path, name, sourceHost, diagnostics) else {
+          continue
+        }
+        sources.append("\(name) (\(entry.kind))")
+        for route in source.routes {
+          checkFree(route, routes, entry)
+          routes.append(route)
+        }
+      }
+    }
+    var sensors: [SensorPlan] = []
+    var triggers: [TriggerPlan] = []
+    for manifest in set.sensors {
+      let dependencies = manifest.dependencies.map { dependency($0, manifest) }
+      let names = dependencies.map(\.name)
+      var rules: [TriggerRule] = []
+      for trigger in manifest.triggers {
+        let id = TriggerID(
+          sensor: SensorID(namespace: manifest.namespace, name: manifest.name),
+          name: trigger.name
+        )
+        if let rule = rule(trigger, id, names) { rules.append(rule) }
+        if let plan = plan(trigger, id, manifest, names) { triggers.append(plan) }
+      }
+      sensors.append(
+        SensorPlan(
+          id: SensorID(namespace: manifest.namespace, name: manifest.name),
+          bus: manifest.bus,
+          dependencies: dependencies,
+          triggers: rules
+        )
+      )
+    }
+    if diagnostics.hasErrors { return nil }
+    return Plan(
+      engine: EnginePlan(sensors: sensors, triggers: triggers),
+      routes: routes,
+      sources: sources
+    )
+  }
+
+  private func checkFree(_ route: Route, _ routes: [Route], _ entry: EventSourceEntry) {
+    let isTaken = routes.contains {
+      $0.port == route.port && $0.path == route.path && $0.method == route.method
+    }
+    if isTaken {
+      report(
+        entry.mark,
+        entry.path,
+        "port \(route.port) \(route.path) is served by another event source already"
+      )
+    }
+  }
+
+  private func dependency(_ manifest: DependencyManifest, _ sensor: SensorManifest) -> Dependency {
+    var subject = manifest.eventName
+    if manifest.eventSourceName == OutcomePhase.sourceName, sensor.namespace != "default" {
+      subject = sensor.namespace + "/" + subject
+    }
+    var filters: [DataFilter] = []
+    for filter in manifest.filters?.data ?? [] {
+      do throws(FilterError) {
+        filters.append(
+          try DataFilter(
+            path: filter.path,
+            type: filter.type.rawValue,
+            values: filter.value,
+            comparator: filter.comparator.rawValue
+          )
+        )
+      } catch { report(filter.mark, filter.field, "\(error)") }
+    }
+    return Dependency(
+      name: manifest.name,
+      key: EventKey(
+        namespace: sensor.namespace,
+        bus: sensor.bus,
+        source: manifest.eventSourceName,
+        subject: subject
+      ),
+      filters: filters.isEmpty
+        ? nil : DataFilters(filters, isAny: manifest.filters?.dataLogicalOperator == .or),
+      fingerprint: fingerprint(manifest.node)
+    )
+  }
+
+  private func rule(_ manifest: TriggerManifest, _ id: TriggerID, _ names: [String]) -> TriggerRule?
+  {
+    guard !names.isEmpty else { return nil }
+    guard let text = manifest.conditions else {
+      return TriggerRule(id: id, condition: .all(count: names.count))
+    }
+    do throws(ConditionError) {
+      return TriggerRule(id: id, condition: try Condition(text, names: names))
+    } catch {
+      report(manifest.mark, manifest.path + ".template.conditions", "\(error)")
+      return nil
+    }
+  }
+
+  private func plan(
+    _ manifest: TriggerManifest,
+    _ id: TriggerID,
+    _ sensor: SensorManifest,
+    _ names: [String]
+  ) -> TriggerPlan? {
+    guard let kind = triggerKinds.first(where: { $0.kind == manifest.kind }) else { return nil }
+    let host = triggerHost
+    let made = kind.make(manifest.spec, manifest.specPath, nil, host, diagnostics)
+    let parameters = manifest.resourceParameters.compactMap { parameter($0, names) { $0 }(kind) }
+    let template = manifest.triggerParameters.compactMap {
+      parameter($0, names) { destination in
+        let prefix = kind.kind + "."
+        return destination.hasPrefix(prefix) ? String(destination.dropFirst(prefix.count)) : nil
+      }(kind)
+    }
+    let payload = manifest.payload.compactMap { parameter($0, names, checks: false) { $0 }(kind) }
+    guard let made else { return nil }
+    let retry = manifest.retryStrategy.map {
+      RetrySchedule(attempts: $0.steps, wait: $0.duration, factor: $0.factor, jitter: $0.jitter)
+    }
+    let spec = manifest.spec
+    let path = manifest.specPath
+    return TriggerPlan(
+      id: id,
+      bus: sensor.bus,
+      kind: manifest.kind,
+      concurrency: kind.concurrency,
+      generation: fingerprint(manifest.templateNode),
+      retry: retry ?? .once,
+      statusAllow: manifest.policyStatusAllow,
+      trigger: made,
+      fields: spec.json,
+      templateParameters: template,
+      parameters: parameters,
+      payload: payload,
+      remake: { (fields) throws(ParameterError) in
+        let problems = Diagnostics()
+        let node = Node(fields, at: spec.mark)
+        guard let trigger = kind.make(node, path, spec, host, problems) else {
+          let words = problems.all.map { "\($0.field): \($0.message)" }
+          throw ParameterError("the parameters do not fit: " + words.joined(separator: "; "))
+        }
+        return trigger
+      }
+    )
+  }
+
+  /// Compiles one parameter. `within` maps its destination to one below the trigger's kind.
+  private func parameter(
+    _ manifest: ParameterManifest,
+    _ names: [String],
+    checks: Bool = true,
+    within: @escaping (String) -> String?
+  ) -> (TriggerKind) -> Parameter? {
+    { kind in
+      if !names.contains(manifest.dependencyName) {
+        report(
+          manifest.mark,
+          manifest.path + ".src.dependencyName",
+          "found '\(manifest.dependencyName)', expected one of \(names.joined(separator: ", "))"
+        )
+      }
+      if checks {
+        let refused = within(manifest.dest).map { kind.refusal($0) } ?? "expected \(kind.kind).…"
+        if let refused { report(manifest.mark, manifest.path + ".dest", refused) }
+      }
+      do throws(JSONPathError) {
+        return Parameter(
+          dependency: manifest.dependencyName,
+          dataKey: try path(manifest.dataKey),
+          contextKey: try path(manifest.contextKey),
+          value: manifest.value,
+          useRawData: manifest.useRawData,
+          destination: manifest.dest.isEmpty ? nil : try JSONDestination(manifest.dest),
+          operation: Parameter.Operation(rawValue: manifest.operation.rawValue) ?? .overwrite
+        )
+      } catch {
+        report(manifest.mark, manifest.path, "\(error)")
+        return nil
+      }
+    }
+  }
+
+  private func path(_ text: String?) throws(JSONPathError) -> JSONPath? {
+    guard let text, !text.isEmpty else { return nil }
+    return try JSONPath(text)
+  }
+
+  private func report(_ mark: Mark, _ field: String, _ message: String) {
+    diagnostics.add(Diagnostic(.error, mark, field: field, message))
+  }
+}
+
+private func fingerprint(_ node: Node) -> String {
+  hexadecimal(SHA256.digest(node.json.encoded()).prefix(8))
+}

@@ -1,0 +1,6 @@
+package import Plugin
+
+/// Every kind of trigger that is built, one line each.
+package let triggerKinds: [TriggerKind] = [
+  TriggerKind(LogTrigger.self)
+]

@@ -1,0 +1,101 @@
+import ArgumentParser
+import Glibc
+import Logging
+import Manifest
+import Posix
+import Server
+
+/// `signalbox run`: the bus itself.
+struct RunCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run",
+    abstract: "Run the event sources and sensors of manifests."
+  )
+
+  @Argument(help: "Manifest files and folders.")
+  var paths = ["eventsources", "sensors"]
+
+  @OptionGroup var folder: DataOption
+  @OptionGroup var secrets: SecretsOption
+
+  @Option(help: "The address event sources listen on.")
+  var listen = "::"
+
+  @Option(help: "The address and port of the console.")
+  var console = "127.0.0.1:12080"
+
+  @Option(help: "Firings in a chain before it is cut.")
+  var hops = 16
+
+  @Option(help: "The least level that is logged: debug, info, warning or error.")
+  var logLevel = "info"
+
+  func validate() throws {
+    guard (1...1000).contains(hops) else { throw ValidationError("--hops is from 1 to 1000") }
+    if Logger.Level(rawValue: logLevel) == nil {
+      throw ValidationError("--log-level is debug, info, warning or error")
+    }
+    if consoleParts == nil { throw ValidationError("--console is ADDRESS:PORT") }
+  }
+
+  private var consoleParts: (address: String, port: Int)? {
+    guard let colon = console.lastIndex(of: ":"),
+      let port = Int(console[console.index(after: colon)...]), (0...65535).contains(port)
+    else { return nil }
+    return (console[..<colon].filter { $0 != "[" && $0 != "]" }, port)
+  }
+
+  func run() async throws {
+    Signals.ignoreBrokenPipes()
+    // Blocked before the loops start, so that their threads inherit it.
+    Signals.block([SIGINT, SIGTERM])
+    let stop = try Signals.descriptor([SIGINT, SIGTERM])
+    var logger = Logger(label: "signalbox") { StreamLogHandler.standardError(label: $0) }
+    logger.logLevel = Logger.Level(rawValue: logLevel) ?? .info
+    guard let console = consoleParts else { return }
+    do {
+      try await Server.run(
+        Server.Configuration(
+          manifests: paths,
+          data: folder.data,
+          secrets: secrets.secrets,
+          address: listen,
+          consoleAddress: console.address,
+          consolePort: console.port,
+          hopLimit: hops
+        ),
+        logger: logger,
+        stop: stop,
+        report: { write($0) }
+      )
+    } catch is Server.Refused {
+      write("not started: the manifests have errors")
+      throw ExitCode(1)
+    }
+  }
+
+  /// A line at once, also where standard output is a file.
+  private func write(_ line: String) {
+    let bytes = Array((line + "\n").utf8)
+    _ = unsafe Glibc.write(1, bytes, bytes.count)
+  }
+}
+
+/// `signalbox validate`: what is wrong with manifests.
+struct ValidateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "validate",
+    abstract: "Report every problem of manifests. Exit status 1 if there is an error."
+  )
+
+  @Argument(help: "Manifest files and folders.")
+  var paths: [String]
+
+  @OptionGroup var secrets: SecretsOption
+
+  func run() throws {
+    let found = Server.validate(paths, secrets: secrets.secrets)
+    for diagnostic in found { print(diagnostic) }
+    if found.contains(where: { $0.severity == .error }) { throw ExitCode(1) }
+  }
+}
