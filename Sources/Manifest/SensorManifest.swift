@@ -146,10 +146,11 @@ extension DocumentReader {
       block.error("type", "found nothing, expected one of bool, number, string")
     }
     let value = block.strings("value") ?? []
-    if value.isEmpty, !block.contains("value") || block.list("value") != nil {
+    if !block.contains("value") || block.list("value")?.isEmpty == true {
       block.error("value", "found nothing, expected at least one value")
     }
-    if let index = value.firstIndex(of: "") {
+    for (index, node) in (block.list("value") ?? []).enumerated() {
+      guard case .string("") = node.value else { continue }
       block.error("value[\(index)]", "found an empty string, expected text")
     }
     let comparator = choice(block, "comparator", DataFilterManifest.Comparator.self)

@@ -34,6 +34,14 @@ package struct RetryManifest: Sendable, Equatable {
   package let factor: Double
   /// Up to this part of a wait is added to it at random.
   package let jitter: Double
+
+  package init(steps: Int, duration: Duration, factor: Double, jitter: Double) {
+    precondition(steps >= 1, "a backoff has at least one attempt")
+    self.steps = steps
+    self.duration = duration
+    self.factor = factor
+    self.jitter = jitter
+  }
 }
 
 /// One item of `parameters` or `payload` (spec section 4.2).
@@ -67,9 +75,7 @@ extension DocumentReader {
     let triggerParameters = parameters(block, "parameters", names)
     let retry = block.block("retryStrategy").map(backoff)
     let allow = statusPolicy(block)
-    if block.bool("atLeastOnce") == false {
-      block.report(.info, "atLeastOnce", "has no effect: a trigger always fires at least once")
-    }
+    delivery(block)
     block.notSupportedYet("rateLimit", "dlqTrigger")
     signalbox(block)
     block.finish()
@@ -78,6 +84,7 @@ extension DocumentReader {
     if let template, !name.isEmpty { checkTriggerName(name, template) }
     let conditions = template?.string("conditions")
     template?.notSupportedYet("conditionsReset")
+    template.map(delivery)
     let chosen: (kind: String, block: Block?) = template.map(kind) ?? ("", nil)
     let templateAllow = template.flatMap(statusPolicy)
     let payload = chosen.block.map { parameters($0, "payload", names) } ?? []
@@ -99,6 +106,12 @@ extension DocumentReader {
       mark: template?.mark ?? block.mark,
       path: block.path
     )
+  }
+
+  /// `atLeastOnce`, which published examples write beside the template or inside it.
+  private func delivery(_ block: Block) {
+    guard block.bool("atLeastOnce") == false else { return }
+    block.report(.info, "atLeastOnce", "has no effect: a trigger always fires at least once")
   }
 
   private func checkTriggerName(_ name: String, _ template: Block) {
@@ -148,7 +161,7 @@ extension DocumentReader {
     return number
   }
 
-  /// `policy`, which Argo Events' own examples write beside the template or inside it.
+  /// `policy`, which published examples write beside the template or inside it.
   private func statusPolicy(_ block: Block) -> [Int]? {
     guard let policy = block.block("policy") else { return nil }
     policy.notSupportedYet("k8s")

@@ -128,8 +128,11 @@ struct YAMLReader {
       for key in keys {
         error(place(context.mark), "found the key '\(key)' more than once, expected it once")
       }
-    case .reader(let text, _, _, _):
-      error(place(nil), "YAML syntax: \(text)")
+    case .reader(let problem, let offset, _, let text):
+      let before = text.utf8.prefix(offset ?? 0)
+      let line = before.split(separator: 0x0a, omittingEmptySubsequences: false)
+      let column = String(decoding: line.last ?? before, as: UTF8.self).unicodeScalars.count + 1
+      error(Mark(file: file, line: line.count, column: column), "YAML syntax: \(problem)")
     default:
       error(place(nil), "YAML syntax: \(problem)")
     }
