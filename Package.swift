@@ -92,6 +92,23 @@ let package = Package(
     tests("TLSTests", ["TLS"]),
     tests("JSONTests", ["JSON"]),
     tests("ExpressionTests", ["Expression", "JSON"]),
+    tests("ManifestTests", ["Manifest", "JSON"]),
+    tests("HTTPTests", ["HTTP", "Posix"]),
+    tests(
+      "EventSourcesTests",
+      ["EventSources", "Plugin", "Manifest", "HTTP", "Event", "JSON", "TLS"]
+    ),
+    tests(
+      "EngineTests",
+      [
+        "Engine", "Sensor", "Expression", "Bus", "EventLog", "Event", "Plugin", "Manifest", "JSON",
+        "Posix", "TestKit", .product(name: "Logging", package: "swift-log"),
+      ]
+    ),
+    tests(
+      "EndToEndTests",
+      ["Posix", "JSON", "TLS", "EventLog", "Bus", "Event", "TestKit", "signalbox"]
+    ),
     tests("EventTests", ["Event"]),
     tests(
       "EventLogTests",

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 #include <sys/socket.h>
+#include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -27,6 +29,24 @@ int clinux_epoll_wait(int epoll, struct clinux_ready *ready, int capacity, int m
 
 int clinux_accept(int listener) {
   return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+static volatile int forward_fd = -1;
+
+static void forward(int number) {
+  (void)number;
+  int saved = errno;
+  uint64_t one = 1;
+  ssize_t done = write(forward_fd, &one, sizeof one);
+  (void)done;
+  errno = saved;
+}
+
+int clinux_forward_signal(int signal, int fd) {
+  forward_fd = fd;
+  struct sigaction action = {.sa_handler = forward, .sa_flags = SA_RESTART};
+  sigemptyset(&action.sa_mask);
+  return sigaction(signal, &action, NULL);
 }
 
 void clinux_set_thread_name(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }

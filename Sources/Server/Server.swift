@@ -56,7 +56,7 @@ package struct Server {
     return diagnostics.sorted
   }
 
-  /// Runs until SIGINT or SIGTERM, which must be blocked in all threads.
+  /// Runs until `stop` is readable.
   /// - Parameter report: takes what is found in the manifests, and what was started, in words.
   /// - Throws: `Refused`, `LogError`, `SystemError`, `BusError` or `NoteError` when it cannot start.
   package static func run(

@@ -47,8 +47,6 @@ struct RunCommand: AsyncParsableCommand {
 
   func run() async throws {
     Signals.ignoreBrokenPipes()
-    // Blocked before the loops start, so that their threads inherit it.
-    Signals.block([SIGINT, SIGTERM])
     let stop = try Signals.descriptor([SIGINT, SIGTERM])
     var logger = Logger(label: "signalbox") { StreamLogHandler.standardError(label: $0) }
     logger.logLevel = Logger.Level(rawValue: logLevel) ?? .info

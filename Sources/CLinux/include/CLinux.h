@@ -31,6 +31,11 @@ int clinux_epoll_wait(int epoll, struct clinux_ready *ready, int capacity, int m
 /// accept4(2): the next connection, non-blocking and closed on exec.
 int clinux_accept(int listener);
 
+/// Handles `signal` by adding one to the eventfd `fd`; one descriptor for the whole process.
+/// 0, or -1 with errno. (Blocking and signalfd do not do: the main thread of a Swift program waits
+/// in sigsuspend with nothing blocked.)
+int clinux_forward_signal(int signal, int fd);
+
 /// Names the calling thread (the first 15 bytes of `name`), as `ps -L` and debuggers show it.
 void clinux_set_thread_name(const char *name);
 

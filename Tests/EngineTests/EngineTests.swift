@@ -1,0 +1,252 @@
+import Bus
+import Engine
+import Event
+import EventLog
+import Expression
+import JSON
+import Logging
+import Manifest
+import Plugin
+import Posix
+import Sensor
+import Synchronization
+import TestKit
+import Testing
+
+/// Answers each attempt with the next of its outcomes, the last for ever, and keeps the firings.
+private final class Script: Trigger {
+  struct Spec: ManifestBlock {
+    init(from block: Block) {}
+  }
+
+  static let kind = "script"
+  static let concurrency = 1
+  static let runsPrograms = false
+  static func refusal(ofParameter destination: String) -> String? { nil }
+
+  private let outcomes: Mutex<[Outcome]>
+  private let seen = Mutex<[Firing]>([])
+  var firings: [Firing] { seen.withLock { $0 } }
+
+  init(_ outcomes: [Outcome]) { self.outcomes = Mutex(outcomes) }
+
+  init(_ spec: Spec, original: Spec?, host: any TriggerHost, _ block: Block) {
+    outcomes = Mutex([])
+  }
+
+  func fire(_ firing: Firing) async -> Outcome {
+    seen.withLock { $0.append(firing) }
+    return outcomes.withLock { $0.count > 1 ? $0.removeFirst() : $0[0] }
+  }
+}
+
+@Suite struct EngineTests {
+  private let disk = FaultyDisk()
+
+  /// A sensor with one trigger over dependencies that are named like the subjects they wait for.
+  private func sensor(
+    _ name: String,
+    _ source: String,
+    _ subjects: [String],
+    _ condition: String
+  ) throws -> SensorPlan {
+    let id = SensorID(namespace: "default", name: name)
+    let names = (0..<subjects.count).map { "d\($0)" }
+    return SensorPlan(
+      id: id,
+      bus: "default",
+      dependencies: zip(names, subjects).map { name, subject in
+        Dependency(
+          name: name,
+          key: EventKey(
+            namespace: "default",
+            bus: "default",
+            source: source,
+            subject: subject
+          ),
+          filters: nil,
+          fingerprint: name + subject
+        )
+      },
+      triggers: [
+        TriggerRule(
+          id: TriggerID(sensor: id, name: "t"),
+          condition: try Condition(condition, names: names)
+        )
+      ]
+    )
+  }
+
+  private func trigger(_ sensor: SensorPlan, _ script: Script, attempts: Int = 1) -> TriggerPlan {
+    TriggerPlan(
+      id: sensor.triggers[0].id,
+      bus: "default",
+      kind: "script",
+      concurrency: 1,
+      generation: "g",
+      retry: RetrySchedule(attempts: attempts, wait: .zero, factor: 1, jitter: 0),
+      statusAllow: nil,
+      trigger: script,
+      fields: .object([]),
+      templateParameters: [],
+      parameters: [],
+      payload: [],
+      remake: { (_) throws(ParameterError) in script }
+    )
+  }
+
+  /// Runs the engine on the disk until `body` is done.
+  private func run(
+    _ sensors: [SensorPlan],
+    _ triggers: [TriggerPlan],
+    _ body: (EventLog) async throws -> Void
+  ) async throws {
+    let (log, _) = try EventLog.open(disk: disk, EventLog.Configuration())
+    let loop = try EventLoop(name: "engine")
+    var logger = Logger(label: "test")
+    logger.logLevel = .critical
+    let engine = Engine(
+      bus: log,
+      plan: EnginePlan(sensors: sensors, triggers: triggers),
+      loop: loop,
+      configuration: Engine.Configuration(),
+      observer: EngineObserver(),
+      logger: logger,
+      clock: { Timestamp(nanoseconds: 0) },
+      random: { 0 }
+    )
+    _ = try await engine.recover()
+    await engine.start()
+    try await body(log)
+    await engine.stop()
+    await log.close()
+    loop.stop()
+  }
+
+  private func event(_ id: String, _ subject: String) -> Draft {
+    var event = sampleEvent(id)
+    event.subject = subject
+    return .event(event)
+  }
+
+  /// Waits for the first event of `subject` and gives all events up to it.
+  private func events(_ log: EventLog, until subject: String) async throws -> [Event] {
+    var events: [Event] = []
+    var after: Position?
+    while await log.waitForRecords(after: after) {
+      for record in try log.read(after: after, limit: 100, bytes: 1 << 20) {
+        after = record.position
+        guard case .event(let event) = record.content else { continue }
+        events.append(event)
+        if event.subject == subject { return events }
+      }
+    }
+    return events
+  }
+
+  @Test("a firing's outcome sets off the next, each with its cause")
+  func chain() async throws {
+    let first = try sensor("a", "suite", ["push"], "d0")
+    let second = try sensor("b", "outcomes", ["a/t/succeeded"], "d0")
+    let script = Script([.done(result: ["x": 1])])
+    let plans = [trigger(first, script), trigger(second, script)]
+    try await run([first, second], plans) { log in
+      _ = try await log.append([event("e", "push")])
+      let seen = try await events(log, until: "b/t/succeeded")
+      #expect(seen.map(\.subject) == ["push", "a/t/succeeded", "b/t/succeeded"])
+      #expect(seen[1].cause?.events == ["e"])
+      #expect(seen[2].cause?.events == [seen[1].id])
+      #expect(seen.map(\.hops) == [0, 1, 2])
+      #expect(seen[2].cause?.path == ["default/a/t", "default/b/t"])
+      #expect(try JSON(parsing: seen[1].data)["result"]?["x"]?.text == "1")
+    }
+  }
+
+  @Test("what may be mended is tried again, as often as the schedule says")
+  func retries() async throws {
+    let plan = try sensor("a", "suite", ["push"], "d0")
+    let failure = Outcome.retry(after: nil, why: "busy", result: .null)
+    let script = Script([failure, failure, .done(result: .null)])
+    try await run([plan], [trigger(plan, script, attempts: 3)]) { log in
+      _ = try await log.append([event("e", "push")])
+      _ = try await events(log, until: "a/t/succeeded")
+      #expect(script.firings.map(\.attempt) == [1, 2, 3])
+      #expect(Set(script.firings.map(\.id)).count == 1)
+    }
+  }
+
+  @Test("without a schedule one attempt is all, and the failure is an event with its reason")
+  func failure() async throws {
+    let plan = try sensor("a", "suite", ["push"], "d0")
+    let script = Script([.retry(after: nil, why: "busy", result: .null)])
+    try await run([plan], [trigger(plan, script)]) { log in
+      _ = try await log.append([event("e", "push")])
+      let seen = try await events(log, until: "a/t/failed")
+      #expect(try JSON(parsing: seen[1].data)["why"] == .string("busy"))
+      #expect(script.firings.count == 1)
+    }
+  }
+
+  @Test("with && the latest event of each dependency fires, also across a restart")
+  func latestWins() async throws {
+    let plan = try sensor("a", "suite", ["x", "y"], "d0 && d1")
+    let script = Script([.done(result: .null)])
+    try await run([plan], [trigger(plan, script)]) { log in
+      _ = try await log.append([event("x1", "x"), event("x2", "x")])
+    }
+    try await run([plan], [trigger(plan, script)]) { log in
+      _ = try await log.append([event("y1", "y"), event("y2", "y")])
+      _ = try await events(log, until: "a/t/succeeded")
+    }
+    #expect(script.firings.map { $0.events.map(\.event.id) } == [["x2", "y1"]])
+  }
+
+  @Test("a loop of automations is cut at the hop limit, and the notice names the chain")
+  func hopLimit() async throws {
+    let plan = try sensor("a", "outcomes", ["a/t/succeeded", "start"], "d0 || d1")
+    let script = Script([.done(result: .null)])
+    try await run([plan], [trigger(plan, script)]) { log in
+      var first = sampleEvent("e")
+      first.source = "outcomes"
+      first.subject = "start"
+      _ = try await log.append([.event(first)])
+      let seen = try await events(log, until: "loop.stopped")
+      #expect(script.firings.map(\.hops) == Array(1...16))
+      #expect(seen.last?.cause?.path.count == 17)
+    }
+  }
+
+  @Test("a firing that was under way when the program ended is taken up under the same id")
+  func takenUp() async throws {
+    let plan = try sensor("a", "suite", ["push"], "d0")
+    let stuck = Script([.retry(after: .seconds(3600), why: "later", result: .null)])
+    try await run([plan], [trigger(plan, stuck, attempts: 9)]) { log in
+      _ = try await log.append([event("e", "push")])
+      while stuck.firings.isEmpty { await Task.yield() }
+    }
+    let script = Script([.done(result: .null)])
+    try await run([plan], [trigger(plan, script)]) { log in
+      let seen = try await events(log, until: "a/t/succeeded")
+      #expect(seen.count == 2)
+    }
+    #expect(script.firings.map(\.id) == stuck.firings.map(\.id))
+    #expect(script.firings.count == 1)
+  }
+
+  @Test("a new sensor begins where it was added, not with what was before")
+  func newSensor() async throws {
+    let old = try sensor("a", "suite", ["push"], "d0")
+    let added = try sensor("b", "suite", ["push"], "d0")
+    let script = Script([.done(result: .null)])
+    try await run([old], [trigger(old, script)]) { log in
+      _ = try await log.append([event("e1", "push")])
+      _ = try await events(log, until: "a/t/succeeded")
+    }
+    let second = Script([.done(result: .null)])
+    try await run([old, added], [trigger(old, script), trigger(added, second)]) { log in
+      _ = try await log.append([event("e2", "push")])
+      _ = try await events(log, until: "b/t/succeeded")
+    }
+    #expect(second.firings.map { $0.events[0].event.id } == ["e2"])
+  }
+}
