@@ -205,18 +205,16 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
     return timer
   }
 
-  /// Suspends the calling task, which must run on this loop, for `wait` or until it is cancelled.
+  /// Suspends the calling task for `wait` or until it is cancelled. From anywhere.
   package func sleep(for wait: Duration) async {
-    assertOnLoop()
     let nap = Nap()
     await withTaskCancellationHandler {
+      // This closure may run on any thread, whatever the caller's executor: only posts are safe.
       await withCheckedContinuation { continuation in
-        nap.continuation = continuation
-        if Task.isCancelled { return nap.wake() }
-        nap.timer = timer(after: wait) { nap.wake() }
+        post { [self] in nap.begin(continuation, self, wait) }
       }
     } onCancel: {
-      post { nap.wake() }
+      post { nap.cancel() }
     }
   }
 
@@ -311,10 +309,26 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
 /// One sleeping task; woken by its timer or by cancellation, whichever comes first. On the loop.
 private final class Nap: @unchecked Sendable {
   // SAFETY: touched only on the loop's thread.
-  var continuation: CheckedContinuation<Void, Never>?
-  var timer: EventLoop.Timer?
+  private var continuation: CheckedContinuation<Void, Never>?
+  private var timer: EventLoop.Timer?
+  private var isCancelled = false
 
-  func wake() {
+  func begin(
+    _ continuation: CheckedContinuation<Void, Never>,
+    _ loop: EventLoop,
+    _ wait: Duration
+  ) {
+    if isCancelled { return continuation.resume() }
+    self.continuation = continuation
+    timer = loop.timer(after: wait) { [self] in wake() }
+  }
+
+  func cancel() {
+    isCancelled = true
+    wake()
+  }
+
+  private func wake() {
     timer?.cancel()
     continuation?.resume()
     continuation = nil
