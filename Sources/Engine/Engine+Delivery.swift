@@ -183,14 +183,12 @@ extension Engine {
     let event = OutcomeEvent.make(intent, phase, at: clock(), details: details)
     guard await appendPatiently([.event(event)], "outcome") != nil else { return }
     observer.settled(intent.trigger, phase)
-    logger.log(
-      level: phase == .succeeded ? .info : .warning,
-      "a firing ended",
-      metadata: [
-        "trigger": "\(intent.trigger)", "firing": "\(intent.id)", "phase": "\(phase.rawValue)",
-        "attempts": "\(ending.attempts)", "error": "\(ending.why ?? "")",
-      ]
-    )
+    var metadata: Logger.Metadata = [
+      "trigger": "\(intent.trigger)", "firing": "\(intent.id)", "phase": "\(phase.rawValue)",
+      "attempts": "\(ending.attempts)",
+    ]
+    if let why = ending.why { metadata["error"] = "\(why)" }
+    logger.log(level: phase == .succeeded ? .info : .warning, "a firing ended", metadata: metadata)
   }
 
   private func isAwaited(_ intent: Intent, _ phase: Phase) -> Bool {

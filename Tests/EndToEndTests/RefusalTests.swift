@@ -1,0 +1,81 @@
+import Foundation
+import Posix
+import TestKit
+import Testing
+
+/// What the real binary says to those who made a mistake.
+@Suite struct RefusalTests {
+  private func run(_ arguments: [String]) throws -> (status: Int32, output: String) {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: builtProgram("signalbox"))
+    process.arguments = arguments
+    let output = Pipe()
+    process.standardOutput = output
+    process.standardError = output
+    try process.run()
+    let bytes = output.fileHandleForReading.readDataToEndOfFile()
+    process.waitUntilExit()
+    return (process.terminationStatus, String(decoding: bytes, as: UTF8.self))
+  }
+
+  @Test("every error of every file is told with its place, and nothing is started")
+  func brokenManifests() async throws {
+    try await withTemporaryFolder { folder in
+      try Files.makeFolder(folder + "/manifests")
+      let source = """
+        apiVersion: argoproj.io/v1alpha1
+        kind: EventSource
+        metadata: {name: one}
+        spec:
+          github:
+            push:
+              webhook: {endpoint: /push, port: "99999"}
+              webhookSecrets: {name: github, key: secret}
+        """
+      let sensor = """
+        apiVersion: argoproj.io/v1alpha1
+        kind: Sensor
+        metadata: {name: two}
+        spec:
+          dependencies: [{name: a, eventSourceName: one, eventName: push}]
+          triggers:
+            - template: {name: t, conditions: "a && b", log: {}}
+            - template: {name: u, slack: {channel: x}}
+        """
+      try Files.writeDurably(Array(source.utf8), to: folder + "/manifests/a.yaml")
+      try Files.writeDurably(Array(sensor.utf8), to: folder + "/manifests/b.yaml")
+      let validated = try run(["validate", folder + "/manifests"])
+      #expect(validated.status == 1)
+      let wanted = [
+        "a.yaml:7:", "99999", "a.yaml:8:", "webhookSecrets", "b.yaml:7:", "unknown dependency 'b'",
+        "b.yaml:8:", "slack",
+      ]
+      for text in wanted { #expect(validated.output.contains(text), "\(text)") }
+      let started = try run([
+        "run", folder + "/manifests", "--data", folder + "/data", "--console", "127.0.0.1:0",
+      ])
+      #expect(started.status == 1)
+      for text in wanted { #expect(started.output.contains(text), "\(text)") }
+      #expect(Files.kind(folder + "/data") == nil)
+    }
+  }
+
+  @Test("a secret that does not exist is named with the places that were looked at")
+  func missingSecret() async throws {
+    try await withTemporaryFolder { folder in
+      let source = """
+        apiVersion: argoproj.io/v1alpha1
+        kind: EventSource
+        metadata: {name: one}
+        spec:
+          webhook:
+            hook: {endpoint: /a, port: "12000", method: POST, authSecret: {name: a-b, key: c}}
+        """
+      try Files.writeDurably(Array(source.utf8), to: folder + "/a.yaml")
+      let answer = try run(["validate", folder + "/a.yaml", "--secrets", folder])
+      #expect(answer.status == 1)
+      #expect(answer.output.contains("\(folder)/a-b/c"))
+      #expect(answer.output.contains("SIGNALBOX_SECRET_A_B_C"))
+    }
+  }
+}
