@@ -1,5 +1,7 @@
 /// A JSON document kept as the bytes that were sent, checked once.
 package struct JSONDocument: Sendable {
+  /// All that was sent, white space around the value included.
+  package let bytes: [UInt8]
   package let root: JSONValue
 
   /// - Throws: `JSONError` for anything but one JSON value.
@@ -10,17 +12,16 @@ package struct JSONDocument: Sendable {
       try scanner.pass(depth)
       return start..<scanner.at
     }
+    self.bytes = bytes
     root = JSONValue(raw: bytes[range])
   }
 
   /// The value a path leads to; nil where it leads nowhere.
-  package func value(at path: JSONPath) -> JSONValue? {
-    var value = root
-    for segment in path.segments {
-      guard let next = value.child(segment) else { return nil }
-      value = next
-    }
-    return value
+  package func value(at path: JSONPath) -> JSONValue? { path.value(in: self) }
+
+  /// The value behind keys and indices; no memory is taken on the way.
+  func value(at keys: [[UInt8]]) -> JSONValue? {
+    Walk(root.raw).find(keys[...]).map { JSONValue(raw: bytes[$0]) }
   }
 
   /// The document, which must be an object, with `members` after its own. Members of the same
@@ -28,7 +29,7 @@ package struct JSONDocument: Sendable {
   package func objectByAppending(_ members: [JSON.Member]) -> [UInt8]? {
     guard root.kind == .object else { return nil }
     let names = Set(members.map(\.key))
-    let own = root.members
+    let own = Walk(root.raw).members
     var out: [UInt8]
     if own.contains(where: { names.contains($0.key) }) {
       let kept = own.filter { !names.contains($0.key) }.map { root.raw[$0.range] }
@@ -43,114 +44,83 @@ package struct JSONDocument: Sendable {
   }
 }
 
-/// A value within a checked document.
-package struct JSONValue: Sendable {
-  package enum Kind: Sendable, Equatable { case null, bool, number, string, array, object }
-
-  /// The exact bytes.
-  package let raw: ArraySlice<UInt8>
-
-  package var kind: Kind {
-    switch raw.first {
-    case 0x7b: .object
-    case 0x5b: .array
-    case 0x22: .string
-    case 0x74, 0x66: .bool
-    case 0x6e: .null
-    default: .number
-    }
-  }
-
-  /// The string form (spec section 4.2): strings without quotes, null empty, integers as
-  /// written, other numbers in their shortest form, arrays and objects as written.
-  package var string: String {
-    switch kind {
-    case .string: unescaped(raw.dropFirst().dropLast())
-    case .null: ""
-    case .number: numberText
-    default: String(decoding: raw, as: UTF8.self)
-    }
-  }
-
-  /// The value of a number; 0 for anything else.
-  package var double: Double {
-    kind == .number ? Double(String(decoding: raw, as: UTF8.self)) ?? 0 : 0
-  }
-
-  package var isTrue: Bool { raw.first == 0x74 }
-
-  /// The value as a tree.
-  package var json: JSON {
-    do throws(JSONError) { return try JSON(parsing: Array(raw)) } catch {
-      preconditionFailure("a checked value does not parse: \(error)")
-    }
-  }
-
-  private var numberText: String {
-    let text = String(decoding: raw, as: UTF8.self)
-    if text.utf8.allSatisfy({ (0x30...0x39).contains($0) || $0 == 0x2d }) { return text }
-    guard let number = Double(text), number.isFinite else { return text }
-    return plainDecimal(number)
-  }
-
-  /// The members of an object: decoded key, and the range from key to value in the document.
-  var members: [(key: String, range: Range<Int>, value: ArraySlice<UInt8>)] {
-    guard kind == .object else { return [] }
-    var walk = Walk(raw)
-    var members: [(String, Range<Int>, ArraySlice<UInt8>)] = []
-    while walk.nextItem() {
-      let start = walk.at
-      let key = walk.value()
-      walk.colon()
-      let value = walk.value()
-      members.append((unescaped(key.dropFirst().dropLast()), start..<walk.at, value))
-    }
-    return members
-  }
-
-  /// The member or element a path segment names; the first of members with one name.
-  func child(_ segment: String) -> JSONValue? {
-    var walk = Walk(raw)
-    switch kind {
-    case .object:
-      let wanted = Array(segment.utf8)
-      while walk.nextItem() {
-        let key = walk.value().dropFirst().dropLast()
-        walk.colon()
-        let value = walk.value()
-        let matches =
-          key.contains(0x5c) ? unescaped(key) == segment : key.elementsEqual(wanted)
-        if matches { return JSONValue(raw: value) }
-      }
-    case .array:
-      guard segment.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let index = Int(segment)
-      else { return nil }
-      var number = 0
-      while walk.nextItem() {
-        let value = walk.value()
-        if number == index { return JSONValue(raw: value) }
-        number += 1
-      }
-    default: break
-    }
-    return nil
-  }
-
-  init(raw: ArraySlice<UInt8>) { self.raw = raw }
-}
-
 /// Steps through the items of a container whose bytes were checked before.
 private struct Walk {
   private let bytes: ArraySlice<UInt8>
-  private(set) var at: Int
+  private var at: Int
 
   init(_ container: ArraySlice<UInt8>) {
     bytes = container
     at = container.startIndex
   }
 
+  /// The members of an object: decoded key, and the range from key to value.
+  var members: [(key: String, range: Range<Int>)] {
+    var walk = self
+    var members: [(String, Range<Int>)] = []
+    while walk.nextItem() {
+      let key = walk.value()
+      walk.colon()
+      let value = walk.value()
+      members.append(
+        (unescaped(bytes[key].dropFirst().dropLast()), key.lowerBound..<value.upperBound)
+      )
+    }
+    return members
+  }
+
+  /// The value behind `keys`; nil where there is none. A member that matches but leads nowhere
+  /// does not keep a later one of its name from being found.
+  func find(_ keys: ArraySlice<[UInt8]>) -> Range<Int>? {
+    guard let key = keys.first else { return nil }
+    return bytes[at] == 0x7b ? member(key, keys.dropFirst()) : element(key, keys.dropFirst())
+  }
+
+  private func member(_ wanted: [UInt8], _ rest: ArraySlice<[UInt8]>) -> Range<Int>? {
+    var walk = self
+    while walk.nextItem() {
+      let keyRange = walk.value()
+      walk.colon()
+      let key = bytes[keyRange.lowerBound + 1..<keyRange.upperBound - 1]
+      guard isKey(key, wanted) else {
+        _ = walk.value()
+        continue
+      }
+      let start = walk.at
+      let range = walk.value()
+      if rest.isEmpty { return range }
+      guard bytes[start] == 0x7b || bytes[start] == 0x5b else { continue }
+      if let found = inside(range).find(rest) { return found }
+    }
+    return nil
+  }
+
+  private func isKey(_ key: ArraySlice<UInt8>, _ wanted: [UInt8]) -> Bool {
+    if key.count == wanted.count, key.elementsEqual(wanted) { return !key.contains(0x5c) }
+    return key.count > wanted.count && key.contains(0x5c) && looselyUnescaped(key) == wanted
+  }
+
+  private func element(_ wanted: [UInt8], _ rest: ArraySlice<[UInt8]>) -> Range<Int>? {
+    guard !wanted.isEmpty, wanted.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+    let index = wanted.reduce(0 as UInt64) { $0 &* 10 &+ UInt64($1 - 0x30) }
+    var walk = self
+    var number: UInt64 = 0
+    while walk.nextItem() {
+      let range = walk.value()
+      if number == index {
+        if rest.isEmpty { return range }
+        let byte = bytes[range.lowerBound]
+        return byte == 0x7b || byte == 0x5b ? inside(range).find(rest) : nil
+      }
+      number += 1
+    }
+    return nil
+  }
+
+  private func inside(_ range: Range<Int>) -> Walk { Walk(bytes[range]) }
+
   /// Moves to the next item, over the opening bracket or a comma; false behind the last.
-  mutating func nextItem() -> Bool {
+  private mutating func nextItem() -> Bool {
     space()
     if bytes[at] == 0x7d || bytes[at] == 0x5d { return false }
     at += 1
@@ -158,45 +128,27 @@ private struct Walk {
     return bytes[at] != 0x7d && bytes[at] != 0x5d
   }
 
-  mutating func colon() {
+  private mutating func colon() {
     while bytes[at] != 0x3a { at += 1 }
     at += 1
     space()
   }
 
   /// Passes over one value.
-  mutating func value() -> ArraySlice<UInt8> {
+  private mutating func value() -> Range<Int> {
     let start = at
-    var depth = 0
-    repeat {
-      switch bytes[at] {
-      case 0x22: passString()
-      case 0x7b, 0x5b:
-        depth += 1
-        at += 1
-      case 0x7d, 0x5d:
-        depth -= 1
-        at += 1
-      case 0x2c, 0x3a, 0x20, 0x0a, 0x0d, 0x09: at += 1
-      default: passScalar()
-      }
-    } while depth > 0
-    return bytes[start..<at]
-  }
-
-  private mutating func passString() {
-    at += 1
-    while bytes[at] != 0x22 { at += bytes[at] == 0x5c ? 2 : 1 }
-    at += 1
-  }
-
-  private mutating func passScalar() {
-    while at < bytes.endIndex {
-      switch bytes[at] {
-      case 0x2c, 0x3a, 0x7d, 0x5d, 0x20, 0x0a, 0x0d, 0x09: return
-      default: at += 1
+    switch bytes[at] {
+    case 0x22: at = bytes.stringEnd(at + 1) ?? bytes.endIndex
+    case 0x7b, 0x5b: at = bytes.upTo(bytes.containerEnd(at + 1)).endIndex
+    default:
+      while at < bytes.endIndex {
+        switch bytes[at] {
+        case 0x2c, 0x7d, 0x5d, 0x20, 0x0a, 0x0d, 0x09: return start..<at
+        default: at += 1
+        }
       }
     }
+    return start..<at
   }
 
   private mutating func space() {

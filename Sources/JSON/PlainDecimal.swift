@@ -15,6 +15,6 @@ func plainDecimal(_ number: Double) -> String {
   var whole = digits.prefix(point)
   while whole.count > 1, whole.first == "0" { whole.removeFirst() }
   let fraction = digits.dropFirst(point)
-  let sign = number < 0 ? "-" : ""
+  let sign = number.sign == .minus ? "-" : ""
   return sign + whole + (fraction.isEmpty ? "" : "." + fraction)
 }

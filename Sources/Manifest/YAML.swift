@@ -4,13 +4,22 @@ import Yams
 struct YAMLReader {
   let file: String
   let diagnostics: Diagnostics
+  /// What a plain scalar is.
+  private let scalars: (String) -> Node.Value
+  private let hasTypedKeys: Bool
   /// Values a file may have once its aliases are written out: an alias of aliases of aliases
   /// grows as a power of the file's size.
   private var valuesLeft = 200_000
 
-  init(file: String, diagnostics: Diagnostics) {
+  init(
+    file: String,
+    diagnostics: Diagnostics,
+    scalars: ((String) -> Node.Value)? = nil
+  ) {
     self.file = file
     self.diagnostics = diagnostics
+    self.scalars = scalars ?? coreValue
+    hasTypedKeys = scalars != nil
   }
 
   /// The documents of a stream, empty ones left out. After a syntax error nothing more of the
@@ -78,12 +87,24 @@ struct YAMLReader {
       if scalar.string == "<<", scalar.style == .plain {
         merged += merge(convert(value))
       } else {
-        keys.insert(scalar.string)
-        entries.append(Node.Entry(key: scalar.string, mark: mark, node: convert(value)))
+        let name = keyText(scalar)
+        keys.insert(name)
+        entries.append(Node.Entry(key: name, mark: mark, node: convert(value)))
       }
     }
     // What the mapping says itself wins over what it merges, and earlier over later.
     return entries + merged.filter { keys.insert($0.key).inserted }
+  }
+
+  /// A key as written; where scalars have the types of YAML 1.1 as those are printed.
+  private func keyText(_ scalar: Yams.Node.Scalar) -> String {
+    guard hasTypedKeys, scalar.style == .plain else { return scalar.string }
+    switch scalars(scalar.string) {
+    case .bool(let value): return value ? "true" : "false"
+    case .number(let text): return text
+    case .null: return "null"
+    default: return scalar.string
+    }
   }
 
   private func merge(_ node: Node) -> [Node.Entry] {
@@ -105,7 +126,7 @@ struct YAMLReader {
     if tag.hasPrefix("!") && tag != "!" {
       error(mark, "found the tag '\(tag)', expected none")
     }
-    return scalar.style == .plain ? coreValue(scalar.string) : .string(scalar.string)
+    return scalar.style == .plain ? scalars(scalar.string) : .string(scalar.string)
   }
 
   // MARK: Reporting

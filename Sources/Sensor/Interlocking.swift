@@ -136,7 +136,7 @@ package struct Interlocking: Sendable {
     var step = Step()
     guard let subscriptions = index[EventKey(event)] else { return step }
     // One parse serves all filters; events nobody filters are never parsed.
-    var parsed: ParsedData?
+    var parsed: FilterData?
     for subscription in subscriptions {
       let sensor = sensors[subscription.sensor]
       guard isActive(sensor.id) else { continue }
@@ -192,25 +192,28 @@ package struct Interlocking: Sendable {
   private func judge(
     _ event: Event,
     _ dependency: Dependency,
-    _ parsed: inout ParsedData?
+    _ parsed: inout FilterData?
   ) -> FilterVerdict {
-    guard let filters = dependency.filters, !event.data.isEmpty else { return .pass }
-    let data = parsed ?? ParsedData(event.data)
-    parsed = data
-    switch data {
-    case .document(let document): return filters.evaluate(document)
-    case .broken(let why): return .error("event data is not valid JSON: \(why)")
+    guard let filters = dependency.filters else { return .pass }
+    var data = FilterData.absent
+    if filters.readsData, !event.data.isEmpty {
+      data = parsed ?? FilterData(event.data)
+      parsed = data
     }
-  }
-
-  private enum ParsedData {
-    case document(JSONDocument)
-    case broken(String)
-
-    init(_ data: [UInt8]) {
-      do throws(JSONError) { self = .document(try JSONDocument(data)) } catch {
-        self = .broken("\(error)")
-      }
-    }
+    let nanoseconds = Int(event.time.nanoseconds)
+    let fraction = (nanoseconds % 1_000_000_000 + 1_000_000_000) % 1_000_000_000
+    return filters.evaluate(
+      FilterSubject(
+        type: event.type,
+        source: event.source,
+        subject: event.subject,
+        dataContentType: event.dataContentType,
+        time: FilterTime(
+          seconds: (nanoseconds - fraction) / 1_000_000_000,
+          nanoseconds: fraction
+        ),
+        data: data
+      )
+    )
   }
 }

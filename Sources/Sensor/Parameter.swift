@@ -1,16 +1,32 @@
-package import Event
+import Event
 package import JSON
 
-/// A value taken from the events of a firing and a place to put it (spec section 4.2).
+/// A value taken from the events of a firing and a place to put it (spec section 8).
 package struct Parameter: Sendable {
   package enum Operation: String, Sendable, CaseIterable { case overwrite, append, prepend }
 
+  /// A template over what was selected; nil where it fails.
+  package typealias Template = @Sendable (JSON) -> String?
+
+  /// Where in an event, or in its data, to look: the template first, then the key.
+  package struct Selector: Sendable {
+    package let key: JSONPath?
+    package let template: Template?
+
+    /// nil where both are.
+    package init?(key: JSONPath?, template: Template? = nil) {
+      if key == nil && template == nil { return nil }
+      self.key = key
+      self.template = template
+    }
+  }
+
   package let dependency: String
-  /// A path into the event's data.
-  package let dataKey: JSONPath?
-  /// A path into the event's context.
-  package let contextKey: JSONPath?
-  /// Taken where nothing else gives a value.
+  /// Into the event's data; with it the context is not looked at.
+  package let data: Selector?
+  /// Into the event's context.
+  package let context: Selector?
+  /// Taken where nothing else gives a value; before the whole event where nothing is selected.
   package let value: String?
   /// Whether numbers, booleans and whole objects go in as they are instead of as a string.
   package let useRawData: Bool
@@ -20,16 +36,16 @@ package struct Parameter: Sendable {
 
   package init(
     dependency: String,
-    dataKey: JSONPath?,
-    contextKey: JSONPath?,
+    data: Selector?,
+    context: Selector?,
     value: String?,
     useRawData: Bool,
     destination: JSONDestination?,
     operation: Operation
   ) {
     self.dependency = dependency
-    self.dataKey = dataKey
-    self.contextKey = contextKey
+    self.data = data
+    self.context = context
     self.value = value
     self.useRawData = useRawData
     self.destination = destination
@@ -44,141 +60,116 @@ package struct ParameterError: Error, Equatable, CustomStringConvertible {
   package init(_ description: String) { self.description = description }
 }
 
-/// The events of one firing, each parsed at most once.
-package struct FiringEvents {
-  private let events: [String: Event]
-  private var documents: [String: JSONDocument] = [:]
-
-  package init(_ events: [(dependency: String, event: Event)]) {
-    self.events = Dictionary(events.map { ($0.dependency, $0.event) }) { _, later in later }
-  }
-
-  fileprivate subscript(dependency: String) -> Event? { events[dependency] }
-
-  fileprivate mutating func document(_ dependency: String) throws(ParameterError) -> JSONDocument? {
-    if let document = documents[dependency] { return document }
-    guard let event = events[dependency] else { return nil }
-    do throws(JSONError) {
-      let document = try JSONDocument(event.data)
-      documents[dependency] = document
-      return document
-    } catch {
-      throw ParameterError("the data of dependency '\(dependency)' is not JSON: \(error)")
-    }
-  }
-}
-
 extension Parameter {
   /// A value ready to be placed.
   struct Resolved: Equatable {
-    /// What goes in where the type is kept.
-    let raw: JSON
-    /// The string form, which goes in otherwise.
-    let text: String
-    /// The exact bytes for a body that consists of this value alone.
-    let bytes: [UInt8]
+    var text: [UInt8]
+    /// Whether it is a string wherever it goes: templates and defaults always are.
+    var isString: Bool
 
     init(text: String) {
-      raw = .string(text)
-      self.text = text
-      bytes = Array(text.utf8)
+      self.text = Array(text.utf8)
+      isString = true
     }
 
     init(_ value: JSONValue) {
-      raw = value.json
-      text = value.kind == .null ? "null" : value.string
-      bytes = value.kind == .string ? Array(text.utf8) : Array(value.raw)
+      isString = value.kind == .string
+      text = Array(value.kind == .null ? value.raw : value.stringBytes)
     }
   }
 
   /// nil: the dependency has no event in this firing and there is no default; the parameter is
-  /// skipped (rule 1).
+  /// skipped.
   func resolve(_ events: inout FiringEvents) throws(ParameterError) -> Resolved? {
     guard let event = events[dependency] else { return value.map { Resolved(text: $0) } }
-    if dataKey == nil && contextKey == nil {
+    guard let selector = data ?? context else {
       return Resolved(text: value ?? event.envelope)
     }
-    if let found = try lookUp(event, &events) { return found }
+    do throws(ParameterError) {
+      let document =
+        data == nil ? try events.context(dependency) : try events.document(dependency)
+      if let document, let found = look(selector, document) { return found }
+    } catch {
+      if value == nil { throw error }
+    }
     if let value { return Resolved(text: value) }
     throw ParameterError("unable to resolve '\(dependency)' parameter value: nothing at the key")
   }
 
-  private func lookUp(
-    _ event: Event,
-    _ events: inout FiringEvents
-  ) throws(ParameterError) -> Resolved? {
-    // Any data selector wins over the context completely (rule 3).
-    if let dataKey {
-      let document: JSONDocument?
-      do throws(ParameterError) { document = try events.document(dependency) } catch {
-        if value == nil { throw error }
-        return nil
-      }
-      return document?.value(at: dataKey).map { Resolved($0) }
+  private func look(_ selector: Selector, _ document: JSONDocument) -> Resolved? {
+    // A template that comes to nothing has failed; the key is tried next.
+    if let template = selector.template, let input = document.root.json,
+      let text = template(input), !text.isEmpty, text != "<no value>"
+    {
+      return Resolved(text: text)
     }
-    guard let contextKey else { return nil }
-    do throws(JSONError) {
-      return try JSONDocument(event.context.encoded()).value(at: contextKey).map { Resolved($0) }
-    } catch {
-      throw ParameterError("the context of dependency '\(dependency)' is not JSON: \(error)")
-    }
+    return selector.key.flatMap { document.value(at: $0) }.map { Resolved($0) }
+  }
+
+  /// What goes in at the destination.
+  fileprivate func content(_ resolved: Resolved) -> JSONContent {
+    useRawData && !resolved.isString
+      ? .raw(resolved.text) : .text(String(decoding: resolved.text, as: UTF8.self))
   }
 }
 
 extension [Parameter] {
-  /// Sets each parameter into `object`, in order (rules "Apply to an object").
+  /// Sets each parameter into `object`, in order (spec section 8.2).
   /// - Throws: `ParameterError` for a value that cannot be resolved or placed.
   package func applied(
     to object: JSON,
     _ events: inout FiringEvents
   ) throws(ParameterError) -> JSON {
+    let text = try applied(to: object.encoded(), &events)
+    do throws(JSONError) { return try JSON(parsing: text) } catch {
+      throw ParameterError("the parameters leave no JSON: \(error)")
+    }
+  }
+
+  /// Sets each parameter into the text of an object, in order; all other bytes stay.
+  /// - Throws: `ParameterError` for a value that cannot be resolved or placed.
+  package func applied(
+    to object: [UInt8],
+    _ events: inout FiringEvents
+  ) throws(ParameterError) -> [UInt8] {
     var object = object
     for parameter in self {
-      guard let destination = parameter.destination,
-        let resolved = try parameter.resolve(&events)
-      else { continue }
-      var value = parameter.useRawData ? resolved.raw : .string(resolved.text)
-      if parameter.operation != .overwrite, let existing = object.value(at: destination) {
-        let old = existing.stringForm
-        value = .string(
-          parameter.operation == .append ? old + resolved.text : resolved.text + old
-        )
+      guard var resolved = try parameter.resolve(&events) else { continue }
+      guard let destination = parameter.destination else { throw ParameterError("dest is empty") }
+      if parameter.operation != .overwrite,
+        let existing = destination.path.value(in: object[...])
+      {
+        resolved.text =
+          parameter.operation == .append
+          ? existing.stringBytes + resolved.text : resolved.text + existing.stringBytes
+        resolved.isString = true
       }
-      object = try place(value, in: object, at: destination)
+      object = try place(parameter.content(resolved), in: object, at: destination)
     }
     return object
   }
 
-  /// The payload these parameters build, starting from nothing (rules "Build a payload"); nil
-  /// when there are none, empty when none had a value.
+  /// The payload these parameters build, starting from nothing (spec section 8.2); nil when there
+  /// are none, empty when none had a value.
   /// - Throws: `ParameterError` for a value that cannot be resolved or placed.
   package func payload(_ events: inout FiringEvents) throws(ParameterError) -> [UInt8]? {
     if isEmpty { return nil }
-    var object: JSON?
+    var object: [UInt8] = []
     for parameter in self {
       guard let resolved = try parameter.resolve(&events) else { continue }
-      guard let destination = parameter.destination else { return resolved.bytes }
-      let value = parameter.useRawData ? resolved.raw : .string(resolved.text)
-      object = try place(value, in: object ?? .object([]), at: destination)
+      guard let destination = parameter.destination else { return resolved.text }
+      object = try place(parameter.content(resolved), in: object, at: destination)
     }
-    return object?.encoded() ?? []
+    return object
   }
 }
 
 private func place(
-  _ value: JSON,
-  in object: JSON,
+  _ content: JSONContent,
+  in object: [UInt8],
   at destination: JSONDestination
-) throws(ParameterError) -> JSON {
-  do throws(JSONPathError) { return try object.setting(value, at: destination) } catch {
+) throws(ParameterError) -> [UInt8] {
+  do throws(JSONPathError) { return try destination.setting(content, in: object) } catch {
     throw ParameterError("dest '\(destination)': \(error)")
-  }
-}
-
-extension JSON {
-  /// The text of a value as concatenation sees it: strings without quotes.
-  fileprivate var stringForm: String {
-    if case .string(let text) = self { return text }
-    return String(decoding: encoded(), as: UTF8.self)
   }
 }

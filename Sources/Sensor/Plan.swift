@@ -57,11 +57,11 @@ package struct Dependency: Sendable {
   package let name: String
   package let key: EventKey
   /// nil: every event of the key passes.
-  package let filters: DataFilters?
+  package let filters: EventFilter?
   /// Changes when the definition does; a slot survives an edit only with the same fingerprint.
   package let fingerprint: String
 
-  package init(name: String, key: EventKey, filters: DataFilters?, fingerprint: String) {
+  package init(name: String, key: EventKey, filters: EventFilter?, fingerprint: String) {
     self.name = name
     self.key = key
     self.filters = filters

@@ -6,7 +6,7 @@ package struct ConditionError: Error, Equatable, CustomStringConvertible {
 }
 
 /// A trigger's `conditions`: dependency names joined by `&&`, `||` and parentheses, `&&` binding
-/// tighter (spec section 3.6). Names are exact: `a-b` and `a_b` are two.
+/// tighter (spec section 2). Names are exact: `a-b` and `a_b` are two, but one in mode `argo-1.9`.
 package struct Condition: Sendable, Equatable {
   private indirect enum Term: Sendable, Equatable {
     case name(Int)
@@ -20,9 +20,20 @@ package struct Condition: Sendable, Equatable {
   /// Whether it has no `&&`, so that every event fires alone.
   package let isPureOr: Bool
 
-  /// - Parameter names: the dependencies of the sensor; the condition refers to them by index.
-  package init(_ text: String, names: [String]) throws(ConditionError) {
-    var parser = ConditionParser(text, names: names)
+  /// - Parameters:
+  ///   - names: the dependencies of the sensor; the condition refers to them by index. Empty text
+  ///     is all of them.
+  ///   - mode: `argo-1.9` takes `-` for `_` and refuses the names its machinery gives a meaning.
+  package init(
+    _ text: String,
+    names: [String],
+    mode: CompatibilityMode = .fixed
+  ) throws(ConditionError) {
+    if text.isEmpty, mode == .argo19, !names.isEmpty {
+      self = try Condition(names.joined(separator: " && "), names: names, mode: mode)
+      return
+    }
+    var parser = ConditionParser(text, names: names, mode: mode)
     let term = try parser.parse { (parser) throws(ConditionError) in try Condition.any(&parser) }
     self.init(term)
   }
@@ -85,12 +96,14 @@ package struct Condition: Sendable, Equatable {
 struct ConditionParser {
   private let text: [Character]
   private let names: [String]
+  private let mode: CompatibilityMode
   private var at = 0
   private var depth = 0
 
-  init(_ text: String, names: [String]) {
+  init(_ text: String, names: [String], mode: CompatibilityMode) {
     self.text = Array(text)
     self.names = names
+    self.mode = mode
   }
 
   mutating func parse<Term>(
@@ -119,14 +132,31 @@ struct ConditionParser {
   mutating func name() throws(ConditionError) -> Int {
     skipSpace()
     let start = at
-    while at < text.count, isNamePart(text[at]) { at += 1 }
+    while at < text.count, isNamePart(text[at], mode) { at += 1 }
     let name = String(text[start..<at])
     guard !name.isEmpty else { throw fail("expected a dependency name or '('") }
-    guard let index = names.firstIndex(of: name) else {
+    guard let index = index(of: name) else {
       at = start
       throw fail("unknown dependency '\(name)'; the sensor has \(names.joined(separator: ", "))")
     }
     return index
+  }
+
+  private func index(of name: String) -> Int? {
+    if mode == .fixed { return names.firstIndex(of: name) }
+    let folded = name.replacing("-", with: "_")
+    // A later dependency takes the place of an earlier one that folds to the same name.
+    guard let index = names.lastIndex(where: { $0.replacing("-", with: "_") == folded }),
+      isUsable(folded), isUsable(names[index])
+    else { return nil }
+    return index
+  }
+
+  /// Whether a name survives both parsers it is put through: neither a word of theirs, nor with a
+  /// first character they know otherwise.
+  private func isUsable(_ name: String) -> Bool {
+    guard let first = name.first, first.isLetter else { return false }
+    return !reservedNames.contains(name) && !name.contains("$")
   }
 
   func fail(_ message: String) -> ConditionError {
@@ -139,6 +169,19 @@ struct ConditionParser {
   }
 }
 
-private func isNamePart(_ character: Character) -> Bool {
-  character.isLetter || character.isNumber || "_-.".contains(character)
+private func isNamePart(_ character: Character, _ mode: CompatibilityMode) -> Bool {
+  character.isLetter || character.isNumber || character == "_" || character == "-"
+    || (character == "." && mode == .fixed)
 }
+
+/// Words and functions of expr v1.15.5, and `IN` of govaluate: no dependency can be called so there.
+private let reservedNames: Set<String> = [
+  "in", "IN", "not", "and", "or", "matches", "contains", "startsWith", "endsWith", "let", "true",
+  "false", "nil", "all", "none", "any", "one", "filter", "map", "find", "findIndex", "findLast",
+  "findLastIndex", "count", "sum", "groupBy", "reduce", "len", "type", "abs", "ceil", "floor",
+  "round", "int", "float", "string", "trim", "trimPrefix", "trimSuffix", "upper", "lower", "split",
+  "splitAfter", "replace", "repeat", "join", "indexOf", "lastIndexOf", "hasPrefix", "hasSuffix",
+  "max", "min", "mean", "median", "toJSON", "fromJSON", "toBase64", "fromBase64", "now",
+  "duration", "date", "first", "last", "get", "take", "keys", "values", "toPairs", "fromPairs",
+  "sort",
+]

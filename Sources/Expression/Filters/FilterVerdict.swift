@@ -1,0 +1,40 @@
+package import JSON
+
+/// What a filter made of an event.
+package enum FilterVerdict: Equatable, Sendable {
+  case pass
+  /// Which clause was false, with what was found.
+  case refused(String)
+  /// It could not be judged.
+  case error(String)
+}
+
+/// A filter that cannot be used, in words that fit behind a field's name.
+package struct FilterError: Error, Equatable, CustomStringConvertible {
+  package let description: String
+
+  package init(description: String) { self.description = description }
+}
+
+/// The data of an event as filters see it.
+package enum FilterData: Sendable {
+  /// There is none: what judges data passes.
+  case absent
+  case document(JSONDocument)
+  /// It is no JSON: what judges data cannot.
+  case broken(String)
+
+  package init(_ bytes: [UInt8]) {
+    do throws(JSONError) { self = .document(try JSONDocument(bytes)) } catch {
+      self = .broken("\(error)")
+    }
+  }
+}
+
+/// A filter on the data of an event: `data`, `exprs` and `script` are of this shape.
+package protocol DataJudge: Sendable {
+  func evaluate(_ data: FilterData) -> FilterVerdict
+}
+
+/// Which of several filters must pass.
+package enum FilterJoin: Sendable { case all, any }
