@@ -57,10 +57,10 @@ let package = Package(
     module("Bus", ["Event"]),
     module("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus"]),
     // Port
-    module("Plugin", ["JSON", "Event", "Manifest", "HTTP"]),
+    module("Plugin", ["Posix", "JSON", "Event", "Manifest", "HTTP"]),
     // Plugins
     module("EventSources", ["TLS", "JSON", "Event", "Manifest", "HTTP", "Plugin"]),
-    module("Triggers", ["JSON", "Event", "Manifest", "Plugin"]),
+    module("Triggers", ["Posix", "JSON", "Event", "Manifest", "Plugin"]),
     // Core
     module(
       "Engine",
@@ -80,8 +80,8 @@ let package = Package(
     .executableTarget(
       name: "signalbox",
       dependencies: [
-        "Posix", "TLS", "JSON", "Event", "Bus", "EventLog", "Manifest", "Server", arguments,
-        logging,
+        "Posix", "TLS", "JSON", "Event", "Bus", "EventLog", "Manifest", "Triggers", "Server",
+        arguments, logging,
       ],
       swiftSettings: strict
     ),
@@ -108,6 +108,12 @@ let package = Package(
     tests(
       "EndToEndTests",
       ["Posix", "JSON", "TLS", "EventLog", "Bus", "Event", "TestKit", "signalbox"]
+    ),
+    tests(
+      "TriggersTests",
+      [
+        "Triggers", "Plugin", "Manifest", "Event", "JSON", "Posix", "TestKit", "signalbox",
+      ]
     ),
     tests("EventTests", ["Event"]),
     tests(

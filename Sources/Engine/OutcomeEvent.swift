@@ -1,6 +1,6 @@
 package import Event
 import JSON
-import Sensor
+package import Sensor
 
 /// What became of a firing.
 package enum Phase: String, Sendable, CaseIterable {
@@ -18,6 +18,13 @@ package enum OutcomeEvent {
   package static let noticeSource = "signalbox"
   private static let typePrefix = "signalbox.outcome."
 
+  /// `<namespace>/<sensor>/<trigger>/<phase>`, the namespace left out where it is `default`.
+  package static func subject(_ trigger: TriggerID, _ phase: Phase) -> String {
+    let sensor = trigger.sensor
+    let prefix = sensor.namespace == "default" ? "" : sensor.namespace + "/"
+    return "\(prefix)\(sensor.name)/\(trigger.name)/\(phase.rawValue)"
+  }
+
   /// The event for one phase of a firing. Its id comes from the firing, so that a firing has one
   /// ending however often the end is reported.
   static func make(
@@ -27,7 +34,6 @@ package enum OutcomeEvent {
     details: [JSON.Member]
   ) -> Event {
     let sensor = intent.trigger.sensor
-    let prefix = sensor.namespace == "default" ? "" : sensor.namespace + "/"
     let data = JSON.object(
       [
         .init(key: "sensor", value: .string(sensor.name)),
@@ -47,7 +53,7 @@ package enum OutcomeEvent {
       bus: intent.bus,
       source: source,
       type: typePrefix + phase.rawValue,
-      subject: "\(prefix)\(sensor.name)/\(intent.trigger.name)/\(phase.rawValue)",
+      subject: subject(intent.trigger, phase),
       time: time,
       data: data.encoded(),
       cause: Cause(

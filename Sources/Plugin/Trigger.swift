@@ -1,6 +1,7 @@
 package import Event
 package import JSON
 package import Manifest
+package import Posix
 
 /// A decision to act: the trigger, and the events that made it.
 package struct Firing: Sendable {
@@ -97,6 +98,13 @@ extension Trigger {
 /// What a trigger gets from the program around it.
 package protocol TriggerHost: Sendable {
   var secrets: any SecretStore { get }
+  /// The folder of jobs, which outlive the program.
+  var jobs: String { get }
+  /// The path of this program, which runs itself as the supervisor of a job.
+  var program: String { get }
+  /// Suspends until `process` ends, `limit` has passed or the task is cancelled; the caller then
+  /// looks which.
+  func waitForEnd(of process: ProcessHandle?, atMost limit: Duration?) async
   /// Writes a line to the program's log for the operator (the `log` trigger).
   func log(_ message: String, _ fields: [(String, String)])
 }

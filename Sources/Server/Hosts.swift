@@ -30,9 +30,19 @@ struct BusSourceHost: SourceHost {
 }
 
 /// What triggers get from the program.
-struct LogTriggerHost: TriggerHost {
+struct EngineTriggerHost: TriggerHost {
   let secrets: any SecretStore
   let logger: Logger
+  let jobs: String
+  /// nil where nothing is going to be fired.
+  let loop: EventLoop?
+
+  /// Still this program when its file was replaced by a newer one.
+  var program: String { "/proc/self/exe" }
+
+  func waitForEnd(of process: ProcessHandle?, atMost limit: Duration?) async {
+    await loop?.waitForEnd(of: process, atMost: limit)
+  }
 
   func log(_ message: String, _ fields: [(String, String)]) {
     let metadata = fields.map { ($0.0, Logger.MetadataValue.string($0.1)) }

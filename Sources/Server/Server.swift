@@ -52,7 +52,7 @@ package struct Server {
     let diagnostics = Diagnostics()
     let store = FolderSecrets(folder: secrets)
     let logger = Logger(label: "signalbox")
-    _ = builder(store, nil, logger, diagnostics).build(paths)
+    _ = builder(store, nil, nil, "", logger, diagnostics).build(paths)
     return diagnostics.sorted
   }
 
@@ -68,13 +68,16 @@ package struct Server {
     let diagnostics = Diagnostics()
     let store = FolderSecrets(folder: configuration.secrets)
     // Before the log: manifests with errors leave no trace.
-    let check = builder(store, nil, logger, diagnostics).build(configuration.manifests)
+    let check = builder(store, nil, nil, "", logger, diagnostics).build(configuration.manifests)
     for diagnostic in diagnostics.sorted { report("\(diagnostic)") }
     guard check != nil else { throw Refused() }
     let (log, recovery) = try EventLog.open(folder: configuration.data + "/log")
     if recovery.cutBytes > 0 { report("cut a torn tail of \(recovery.cutBytes) bytes") }
     for damage in recovery.damages { report("damage in the log: \(damage)") }
-    let plan = builder(store, log, logger, Diagnostics()).build(configuration.manifests)
+    let engineLoop = try EventLoop(name: "engine")
+    let jobs = configuration.data + "/jobs"
+    let plan = builder(store, log, engineLoop, jobs, logger, Diagnostics())
+      .build(configuration.manifests)
     guard let plan else { throw Refused() }
 
     let loops = try (0..<max(1, coreCount())).map { try EventLoop(name: "http-\($0)") }
@@ -83,7 +86,7 @@ package struct Server {
     let engine = Engine(
       bus: log,
       plan: plan.engine,
-      loop: try EventLoop(name: "engine"),
+      loop: engineLoop,
       configuration: engineConfiguration,
       observer: EngineObserver(),
       logger: logger,
@@ -91,6 +94,7 @@ package struct Server {
       random: { Double.random(in: 0..<1) }
     )
     let waiting = try await engine.recover()
+    try CommandTrigger.clean(jobs, keeping: waiting)
     await engine.start()
 
     var servers: [HTTPServer] = []
@@ -132,6 +136,8 @@ package struct Server {
   private static func builder(
     _ secrets: FolderSecrets,
     _ bus: EventLog?,
+    _ loop: EventLoop?,
+    _ jobs: String,
     _ logger: Logger,
     _ diagnostics: Diagnostics
   ) -> PlanBuilder {
@@ -139,7 +145,12 @@ package struct Server {
       sourceKinds: eventSourceKinds,
       triggerKinds: triggerKinds,
       sourceHost: BusSourceHost(secrets: secrets, bus: bus, logger: logger),
-      triggerHost: LogTriggerHost(secrets: secrets, logger: logger),
+      triggerHost: EngineTriggerHost(
+        secrets: secrets,
+        logger: logger,
+        jobs: jobs,
+        loop: loop
+      ),
       diagnostics: diagnostics
     )
   }

@@ -78,4 +78,47 @@ import Testing
       #expect(answer.output.contains("SIGNALBOX_SECRET_A_B_C"))
     }
   }
+
+  @Test(
+    "a command that anybody can reach, also through outcomes, is refused unless it is meant",
+    arguments: [
+      ("", "", 1), ("webhookSecret: {name: github, key: secret}", "", 0),
+      ("signalbox: {unauthenticated: true}", "", 0), ("", "other", 0),
+    ]
+  )
+  func openCommand(proof: String, eventName: String, status: Int32) async throws {
+    try await withTemporaryFolder { folder in
+      let manifests = """
+        apiVersion: argoproj.io/v1alpha1
+        kind: EventSource
+        metadata: {name: one}
+        spec:
+          github:
+            push:
+              webhook: {endpoint: /push, port: "12000"}
+              \(proof)
+        ---
+        apiVersion: argoproj.io/v1alpha1
+        kind: Sensor
+        metadata: {name: first}
+        spec:
+          dependencies: [{name: a, eventSourceName: one, eventName: push\(eventName)}]
+          triggers: [{template: {name: t, log: {}}}]
+        ---
+        apiVersion: argoproj.io/v1alpha1
+        kind: Sensor
+        metadata: {name: second}
+        spec:
+          dependencies: [{name: a, eventSourceName: outcomes, eventName: first/t/succeeded}]
+          triggers: [{template: {name: t, command: {argv: ["true"]}}}]
+        """
+      try Files.makeFolder(folder + "/secrets/github")
+      try Files.writeDurably(Array("canary".utf8), to: folder + "/secrets/github/secret")
+      try Files.writeDurably(Array(manifests.utf8), to: folder + "/a.yaml")
+      let answer = try run(["validate", folder + "/a.yaml", "--secrets", folder + "/secrets"])
+      #expect(answer.status == status, "\(answer.output)")
+      #expect(answer.output.contains("a.yaml:6:") == (status == 1))
+      #expect(answer.output.contains("they reach the command default/second/t") == (status == 1))
+    }
+  }
 }

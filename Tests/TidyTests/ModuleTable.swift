@@ -11,9 +11,9 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
   ("HTTP", ["Posix", "DequeModule"]),
   ("Bus", ["Event"]),
   ("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus"]),
-  ("Plugin", ["JSON", "Event", "Manifest", "HTTP"]),
+  ("Plugin", ["Posix", "JSON", "Event", "Manifest", "HTTP"]),
   ("EventSources", ["TLS", "JSON", "Event", "Manifest", "HTTP", "Plugin"]),
-  ("Triggers", ["JSON", "Event", "Manifest", "Plugin"]),
+  ("Triggers", ["Posix", "JSON", "Event", "Manifest", "Plugin"]),
   (
     "Engine",
     [
@@ -31,7 +31,7 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
   (
     "signalbox",
     [
-      "Posix", "TLS", "JSON", "Event", "Bus", "EventLog", "Manifest", "Server",
+      "Posix", "TLS", "JSON", "Event", "Bus", "EventLog", "Manifest", "Triggers", "Server",
       "ArgumentParser", "Logging",
     ]
   ),
