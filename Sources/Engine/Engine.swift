@@ -31,7 +31,7 @@ package actor Engine {
   }
 
   let bus: any Bus
-  let plan: EnginePlan
+  private(set) var plan: EnginePlan
   let configuration: Configuration
   let observer: EngineObserver
   let logger: Logger
@@ -46,6 +46,8 @@ package actor Engine {
   private var readThrough: Position?
   private var unrecorded = 0
   private var reader: Task<Void, Never>?
+  /// A batch is decided by one plan, and a plan put in force between two batches.
+  private let turnstile = Turnstile()
   private let progress = Mutex(Progress())
 
   private struct Progress {
@@ -90,15 +92,34 @@ package actor Engine {
     }
     // Reading goes on where matching stopped; what lies between is bookkeeping and the events
     // that were not matched before the crash.
-    if let note = state.adopting(plan.interlocking) {
-      let appended = try await bus.append([.note(note.note)])
-      if let position = appended.first?.position {
-        try state.fold(Record(position: position, time: clock(), content: .note(note.note)))
-      }
-    }
+    try await record(plan)
     readThrough = state.cursor
     progress.withLock { $0.readThrough = state.cursor }
     return Set(state.pending.keys)
+  }
+
+  /// Makes it durable that `plan` holds from here on.
+  private func record(_ plan: EnginePlan) async throws {
+    guard let note = state.adopting(plan.interlocking) else { return }
+    let appended = try await bus.append([.note(note.note)])
+    if let position = appended.first?.position {
+      try state.fold(Record(position: position, time: clock(), content: .note(note.note)))
+    }
+  }
+
+  /// Puts another plan in force between two batches. New sensors begin at the end of the bus;
+  /// slots whose dependency was edited are emptied; firings that wait are carried out as the new
+  /// plan says.
+  /// - Throws: `BusError`; the old plan is then still in force.
+  package func adopt(_ plan: EnginePlan) async throws {
+    await turnstile.enter()
+    defer { turnstile.leave() }
+    try await record(plan)
+    self.plan = plan
+    for trigger in Array(lanes.keys) {
+      withLane(trigger) { $0.concurrency = plan.triggers[trigger]?.concurrency ?? 1 }
+      pump(trigger)
+    }
   }
 
   /// Takes up what waits and goes on reading, until `stop`.
@@ -153,7 +174,10 @@ package actor Engine {
         continue
       }
       guard let last = records.last else { continue }
-      guard await consume(records, through: last.position) else { return }
+      await turnstile.enter()
+      let isOpen = await consume(records, through: last.position)
+      turnstile.leave()
+      guard isOpen else { return }
       readThrough = last.position
       let now = MonotonicTime.now()
       let committed = bus.committed

@@ -16,7 +16,7 @@ struct Lane {
   }
 
   private(set) var running = 0
-  let concurrency: Int
+  var concurrency: Int
   private var waiting = Deque<Intent>()
   /// The first firing that is only on the log; later ones of this trigger are there too.
   private(set) var spilled: Place?

@@ -101,6 +101,14 @@ private final class Script: Trigger {
     _ triggers: [TriggerPlan],
     _ body: (EventLog) async throws -> Void
   ) async throws {
+    try await run(sensors, triggers) { (log, _) in try await body(log) }
+  }
+
+  private func run(
+    _ sensors: [SensorPlan],
+    _ triggers: [TriggerPlan],
+    _ body: (EventLog, Engine) async throws -> Void
+  ) async throws {
     let (log, _) = try EventLog.open(disk: disk, EventLog.Configuration())
     let loop = try EventLoop(name: "engine")
     var logger = Logger(label: "test")
@@ -117,7 +125,7 @@ private final class Script: Trigger {
     )
     _ = try await engine.recover()
     await engine.start()
-    try await body(log)
+    try await body(log, engine)
     await engine.stop()
     await log.close()
     loop.stop()
@@ -248,5 +256,34 @@ private final class Script: Trigger {
       _ = try await events(log, until: "b/t/succeeded")
     }
     #expect(second.firings.map { $0.events[0].event.id } == ["e2"])
+  }
+
+  @Test("plans swapped under load: no event is skipped, none fires twice")
+  func swapped() async throws {
+    let kept = try sensor("a", "suite", ["push"], "d0")
+    let other = try sensor("b", "suite", ["push"], "d0")
+    let script = Script([.done(result: .null)])
+    let second = Script([.done(result: .null)])
+    let plans = [
+      EnginePlan(sensors: [kept], triggers: [trigger(kept, script)]),
+      EnginePlan(
+        sensors: [other, kept],
+        triggers: [trigger(kept, script), trigger(other, second)]
+      ),
+    ]
+    try await run([kept], [trigger(kept, script)]) { (log, engine) in
+      let events = (0..<500).map { event("e\($0)", "push") }
+      let sender = Task {
+        for event in events { _ = try await log.append([event]) }
+      }
+      for turn in 1...50 { try await engine.adopt(plans[turn % 2]) }
+      try await sender.value
+      while script.firings.count < events.count { await Task.yield() }
+      _ = try await log.append([event("last", "push")])
+      while script.firings.last?.events[0].event.id != "last" { await Task.yield() }
+    }
+    let fired = script.firings.map { $0.events[0].event.id }
+    #expect(fired == (0..<500).map { "e\($0)" } + ["last"])
+    #expect(Set(second.firings.map(\.id)).count == second.firings.count)
   }
 }
