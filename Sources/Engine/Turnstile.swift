@@ -1,21 +1,35 @@
 import DequeModule
+import Synchronization
 
-/// Lets one task of an actor through at a time, in the order they came, so that what one begins
-/// is not seen half done by another where it waits for I/O. Not for use from several actors.
-final class Turnstile {
-  private var isTaken = false
-  private var waiting = Deque<CheckedContinuation<Void, Never>>()
+/// Lets one task through at a time, in the order they came, so that what one begins is not seen
+/// half done by another where it waits for I/O.
+final class Turnstile: Sendable {
+  private struct State {
+    var isTaken = false
+    var waiting = Deque<CheckedContinuation<Void, Never>>()
+  }
+
+  private let state = Mutex(State())
 
   /// Waits for its turn; `leave` must follow.
   func enter() async {
-    if !isTaken {
-      isTaken = true
-      return
+    await withCheckedContinuation { continuation in
+      // Looked at here and not before: an actor may turn to another task until this closure runs.
+      let isFree = state.withLock { state in
+        if state.isTaken { state.waiting.append(continuation) }
+        defer { state.isTaken = true }
+        return !state.isTaken
+      }
+      if isFree { continuation.resume() }
     }
-    await withCheckedContinuation { waiting.append($0) }
   }
 
   func leave() {
-    if let next = waiting.popFirst() { next.resume() } else { isTaken = false }
+    let next = state.withLock { state in
+      let next = state.waiting.popFirst()
+      state.isTaken = next != nil
+      return next
+    }
+    next?.resume()
   }
 }

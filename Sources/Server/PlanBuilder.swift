@@ -17,11 +17,16 @@ struct PlanBuilder {
   let diagnostics: Diagnostics
 
   /// Everything of an installation.
-  struct Plan {
+  struct Plan: Sendable {
     let engine: EnginePlan
     let routes: [Route]
     /// `namespace/source/event` and kind, for the start's message.
     let sources: [String]
+
+    /// In the order of the ports.
+    var routesByPort: [(Int, [Route])] {
+      Dictionary(grouping: routes, by: \.port).sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    }
   }
 
   /// nil when there was an error.

@@ -1,5 +1,17 @@
 import HTTP
 import Plugin
+import Synchronization
+
+/// The routes of one port, as the plan in force says.
+final class PortRoutes: RequestHandler {
+  private let router: Mutex<Router>
+
+  init(_ routes: [Route]) { router = Mutex(Router(routes)) }
+
+  func replace(with routes: [Route]) { router.withLock { $0 = Router(routes) } }
+
+  func accept(_ head: RequestHead) -> Acceptance { router.withLock { $0 }.accept(head) }
+}
 
 /// The routes of one port.
 struct Router: RequestHandler {

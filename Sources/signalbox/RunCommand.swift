@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import JSON
 import Logging
 import Manifest
 import Posix
@@ -48,6 +49,7 @@ struct RunCommand: AsyncParsableCommand {
   func run() async throws {
     Signals.ignoreBrokenPipes()
     let stop = try Signals.descriptor([SIGINT, SIGTERM])
+    let reload = try Signals.descriptor([SIGHUP])
     var logger = Logger(label: "signalbox") { StreamLogHandler.standardError(label: $0) }
     logger.logLevel = Logger.Level(rawValue: logLevel) ?? .info
     guard let console = consoleParts else { return }
@@ -64,16 +66,17 @@ struct RunCommand: AsyncParsableCommand {
         ),
         logger: logger,
         stop: stop,
-        report: { write($0) }
+        reload: reload,
+        report: { Self.write($0) }
       )
     } catch is Server.Refused {
-      write("not started: the manifests have errors")
+      Self.write("not started: the manifests have errors")
       throw ExitCode(1)
     }
   }
 
   /// A line at once, also where standard output is a file.
-  private func write(_ line: String) {
+  private static func write(_ line: String) {
     let bytes = Array((line + "\n").utf8)
     _ = unsafe Glibc.write(1, bytes, bytes.count)
   }
@@ -95,5 +98,36 @@ struct ValidateCommand: ParsableCommand {
     let found = Server.validate(paths, secrets: secrets.secrets)
     for diagnostic in found { print(diagnostic) }
     if found.contains(where: { $0.severity == .error }) { throw ExitCode(1) }
+  }
+}
+
+/// `signalbox reload`: the manifests of a running program, read anew.
+struct ReloadCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "reload",
+    abstract: "Have the running program read its manifests anew.",
+    discussion: "With an error in them the old ones stay in force. SIGHUP does the same."
+  )
+
+  @OptionGroup var folder: DataOption
+
+  func run() throws {
+    let request = "POST /reload HTTP/1.1\r\nHost: control\r\nConnection: close\r\n\r\n"
+    let path = folder.data + "/control.sock"
+    let answer: [UInt8]
+    do throws(SystemError) { answer = try Socket.exchange(Array(request.utf8), path: path) } catch {
+      print("no program answers on \(path): \(error)")
+      throw ExitCode(1)
+    }
+    let parts = String(decoding: answer, as: UTF8.self).split(separator: "\r\n\r\n", maxSplits: 1)
+    let body = try JSON(parsing: Array((parts.last ?? "").utf8))
+    if case .array(let messages)? = body["messages"] {
+      for case .string(let message) in messages { print(message) }
+    }
+    guard body["reloaded"] == .bool(true) else {
+      print("not reloaded; the old manifests stay in force")
+      throw ExitCode(1)
+    }
+    print("reloaded")
   }
 }
