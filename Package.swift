@@ -43,10 +43,16 @@ let package = Package(
     // C
     .target(name: "CLinux"),
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(
+      name: "CCurl",
+      pkgConfig: "libcurl",
+      providers: [.apt(["libcurl4-openssl-dev"])]
+    ),
     // Platform
     module("Posix", ["CLinux", deque, heap]),
     module("TLS", ["COpenSSL"]),
     module("JSON", []),
+    module("HTTPClient", ["CCurl", "Posix"]),
     // Domain
     module("Event", ["TLS", "JSON"]),
     module("Expression", ["JSON"]),
@@ -57,10 +63,10 @@ let package = Package(
     module("Bus", ["Event"]),
     module("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus"]),
     // Port
-    module("Plugin", ["Posix", "JSON", "Event", "Manifest", "HTTP"]),
+    module("Plugin", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "HTTP"]),
     // Plugins
     module("EventSources", ["TLS", "JSON", "Event", "Manifest", "HTTP", "Plugin"]),
-    module("Triggers", ["Posix", "JSON", "Event", "Manifest", "Plugin"]),
+    module("Triggers", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "Plugin"]),
     // Core
     module(
       "Engine",
@@ -73,14 +79,16 @@ let package = Package(
     module(
       "Server",
       [
-        "Posix", "TLS", "JSON", "Event", "Expression", "Manifest", "Sensor", "HTTP", "Bus",
+        "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "Sensor", "HTTP",
+        "Bus",
         "EventLog", "Plugin", "EventSources", "Triggers", "Engine", logging,
       ]
     ),
     .executableTarget(
       name: "signalbox",
       dependencies: [
-        "Posix", "TLS", "JSON", "Event", "Bus", "EventLog", "Manifest", "Triggers", "Server",
+        "Posix", "TLS", "JSON", "HTTPClient", "Event", "Bus", "EventLog", "Manifest", "Triggers",
+        "Server",
         arguments, logging,
       ],
       swiftSettings: strict
@@ -93,6 +101,7 @@ let package = Package(
     tests("JSONTests", ["JSON"]),
     tests("ExpressionTests", ["Expression", "JSON"]),
     tests("ManifestTests", ["Manifest", "JSON"]),
+    tests("HTTPClientTests", ["HTTPClient", "HTTP", "Posix", "TestKit"]),
     tests("HTTPTests", ["HTTP", "Posix"]),
     tests(
       "EventSourcesTests",
@@ -112,7 +121,8 @@ let package = Package(
     tests(
       "TriggersTests",
       [
-        "Triggers", "Plugin", "Manifest", "Event", "JSON", "Posix", "TestKit", "signalbox",
+        "Triggers", "Plugin", "Manifest", "Event", "JSON", "Posix", "HTTP", "HTTPClient", "TestKit",
+        "signalbox",
       ]
     ),
     tests("EventTests", ["Event"]),

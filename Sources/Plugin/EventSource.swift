@@ -63,6 +63,10 @@ package protocol SourceHost: Sendable {
   /// - Throws: `SinkError`.
   func append(_ event: Event, from name: EventSourceName) async throws(SinkError) -> Stored
 
+  /// The firing that a request comes from, when the value of its `Signalbox-Cause` is one that
+  /// this installation made.
+  func cause(verifying header: String) -> Cause?
+
   /// The wall clock.
   func now() -> Timestamp
 

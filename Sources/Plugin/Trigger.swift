@@ -1,4 +1,5 @@
 package import Event
+package import HTTPClient
 package import JSON
 package import Manifest
 package import Posix
@@ -98,6 +99,12 @@ extension Trigger {
 /// What a trigger gets from the program around it.
 package protocol TriggerHost: Sendable {
   var secrets: any SecretStore { get }
+  /// Sends a request to another server and waits for the whole answer, whatever its status.
+  func send(_ request: OutboundRequest) async throws(OutboundError) -> OutboundResponse
+  /// Where requests may go when an event chose the target.
+  var allowOutbound: AllowList { get }
+  /// The value of `Signalbox-Cause` for requests of a firing.
+  func causeHeader(_ firing: Firing) -> String
   /// The folder of jobs, which outlive the program.
   var jobs: String { get }
   /// The path of this program, which runs itself as the supervisor of a job.

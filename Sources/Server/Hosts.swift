@@ -1,5 +1,6 @@
 import Bus
 import Event
+import HTTPClient
 import Logging
 import Plugin
 import Posix
@@ -8,6 +9,8 @@ import Posix
 struct BusSourceHost: SourceHost {
   let secrets: any SecretStore
   let bus: (any Bus)?
+  /// nil where nothing runs.
+  let key: InstallationKey?
   let logger: Logger
 
   func append(_ event: Event, from name: EventSourceName) async throws(SinkError) -> Stored {
@@ -22,6 +25,8 @@ struct BusSourceHost: SourceHost {
     }
   }
 
+  func cause(verifying header: String) -> Cause? { key?.cause(verifying: header) }
+
   func now() -> Timestamp { Timestamp(nanoseconds: wallClockNanoseconds()) }
 
   func countRefused(_ name: EventSourceName, _ reason: String) {
@@ -33,9 +38,22 @@ struct BusSourceHost: SourceHost {
 struct EngineTriggerHost: TriggerHost {
   let secrets: any SecretStore
   let logger: Logger
+  /// nil where nothing is going to be fired.
+  let http: HTTPClient?
+  let allowOutbound: AllowList
+  let key: InstallationKey?
   let jobs: String
   /// nil where nothing is going to be fired.
   let loop: EventLoop?
+
+  func send(_ request: OutboundRequest) async throws(OutboundError) -> OutboundResponse {
+    guard let http else { throw OutboundError(.cancelled, "nothing is running") }
+    return try await http.send(request)
+  }
+
+  func causeHeader(_ firing: Firing) -> String {
+    key?.header(firing.id, hops: firing.hops) ?? ""
+  }
 
   /// Still this program when its file was replaced by a newer one.
   var program: String { "/proc/self/exe" }

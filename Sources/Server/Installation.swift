@@ -4,6 +4,7 @@ import Event
 import EventLog
 import EventSources
 import HTTP
+import HTTPClient
 import JSON
 import Logging
 import Manifest
@@ -52,6 +53,9 @@ actor Installation {
       secrets: secrets,
       bus: log,
       loop: engineLoop,
+      http: try HTTPClient(),
+      allowOutbound: configuration.allowOutbound,
+      key: try InstallationKey(configuration.data),
       jobs: configuration.data + "/jobs",
       logger: logger
     )
@@ -122,6 +126,7 @@ actor Installation {
     for listener in listeners.values { await listener.server.shutdown(grace: .seconds(10)) }
     if let console { await console.shutdown(grace: .seconds(1)) }
     await engine.stop()
+    await parts.http?.close()
     await log.close()
     engine.loop.stop()
     for loop in loops { loop.stop() }
@@ -222,6 +227,9 @@ struct Parts: Sendable {
   /// nil where nothing runs.
   let bus: EventLog?
   let loop: EventLoop?
+  let http: HTTPClient?
+  let allowOutbound: AllowList
+  let key: InstallationKey?
   let jobs: String
   let logger: Logger
 
@@ -229,8 +237,16 @@ struct Parts: Sendable {
     PlanBuilder(
       sourceKinds: eventSourceKinds,
       triggerKinds: triggerKinds,
-      sourceHost: BusSourceHost(secrets: secrets, bus: bus, logger: logger),
-      triggerHost: EngineTriggerHost(secrets: secrets, logger: logger, jobs: jobs, loop: loop),
+      sourceHost: BusSourceHost(secrets: secrets, bus: bus, key: key, logger: logger),
+      triggerHost: EngineTriggerHost(
+        secrets: secrets,
+        logger: logger,
+        http: http,
+        allowOutbound: allowOutbound,
+        key: key,
+        jobs: jobs,
+        loop: loop
+      ),
       diagnostics: diagnostics
     )
   }

@@ -1,3 +1,4 @@
+package import HTTPClient
 package import Logging
 package import Manifest
 package import Posix
@@ -15,6 +16,8 @@ package struct Server {
     package var consolePort: Int
     /// Firings in a chain before it is cut.
     package var hopLimit: Int
+    /// Where requests may go when an event chose the target.
+    package var allowOutbound: AllowList
 
     package init(
       manifests: [String],
@@ -23,7 +26,8 @@ package struct Server {
       address: String,
       consoleAddress: String,
       consolePort: Int,
-      hopLimit: Int
+      hopLimit: Int,
+      allowOutbound: AllowList
     ) {
       self.manifests = manifests
       self.data = data
@@ -32,6 +36,7 @@ package struct Server {
       self.consoleAddress = consoleAddress
       self.consolePort = consolePort
       self.hopLimit = hopLimit
+      self.allowOutbound = allowOutbound
     }
   }
 
@@ -45,6 +50,9 @@ package struct Server {
       secrets: FolderSecrets(folder: secrets),
       bus: nil,
       loop: nil,
+      http: nil,
+      allowOutbound: AllowList(),
+      key: nil,
       jobs: "",
       logger: Logger(label: "signalbox")
     )

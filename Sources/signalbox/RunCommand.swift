@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import HTTPClient
 import JSON
 import Logging
 import Manifest
@@ -28,6 +29,9 @@ struct RunCommand: AsyncParsableCommand {
   @Option(help: "Firings in a chain before it is cut.")
   var hops = 16
 
+  @Option(help: "An address, a range or a host that requests may go to although an event chose it.")
+  var allowOutbound: [String] = []
+
   @Option(help: "The least level that is logged: debug, info, warning or error.")
   var logLevel = "info"
 
@@ -35,6 +39,9 @@ struct RunCommand: AsyncParsableCommand {
     guard (1...1000).contains(hops) else { throw ValidationError("--hops is from 1 to 1000") }
     if Logger.Level(rawValue: logLevel) == nil {
       throw ValidationError("--log-level is debug, info, warning or error")
+    }
+    do throws(AllowListError) { _ = try AllowList(parsing: allowOutbound) } catch {
+      throw ValidationError("--allow-outbound: \(error)")
     }
     if consoleParts == nil { throw ValidationError("--console is ADDRESS:PORT") }
   }
@@ -62,7 +69,8 @@ struct RunCommand: AsyncParsableCommand {
           address: listen,
           consoleAddress: console.address,
           consolePort: console.port,
-          hopLimit: hops
+          hopLimit: hops,
+          allowOutbound: try AllowList(parsing: allowOutbound)
         ),
         logger: logger,
         stop: stop,

@@ -4,6 +4,7 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
   ("Posix", ["CLinux", "DequeModule", "HeapModule"]),
   ("TLS", ["COpenSSL"]),
   ("JSON", []),
+  ("HTTPClient", ["CCurl", "Posix"]),
   ("Event", ["TLS", "JSON"]),
   ("Expression", ["JSON"]),
   ("Manifest", ["Posix", "JSON", "Yams"]),
@@ -11,9 +12,9 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
   ("HTTP", ["Posix", "DequeModule"]),
   ("Bus", ["Event"]),
   ("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus"]),
-  ("Plugin", ["Posix", "JSON", "Event", "Manifest", "HTTP"]),
+  ("Plugin", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "HTTP"]),
   ("EventSources", ["TLS", "JSON", "Event", "Manifest", "HTTP", "Plugin"]),
-  ("Triggers", ["Posix", "JSON", "Event", "Manifest", "Plugin"]),
+  ("Triggers", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "Plugin"]),
   (
     "Engine",
     [
@@ -24,14 +25,16 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
   (
     "Server",
     [
-      "Posix", "TLS", "JSON", "Event", "Expression", "Manifest", "Sensor", "HTTP", "Bus",
+      "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "Sensor", "HTTP",
+      "Bus",
       "EventLog", "Plugin", "EventSources", "Triggers", "Engine", "Logging",
     ]
   ),
   (
     "signalbox",
     [
-      "Posix", "TLS", "JSON", "Event", "Bus", "EventLog", "Manifest", "Triggers", "Server",
+      "Posix", "TLS", "JSON", "HTTPClient", "Event", "Bus", "EventLog", "Manifest", "Triggers",
+      "Server",
       "ArgumentParser", "Logging",
     ]
   ),

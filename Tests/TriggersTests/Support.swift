@@ -1,5 +1,6 @@
 import Event
 import Glibc
+import HTTPClient
 import JSON
 import Manifest
 import Plugin
@@ -26,17 +27,30 @@ final class Host: TriggerHost {
   let secrets: any SecretStore
   let jobs: String
   let program = builtProgram("signalbox")
+  let allowOutbound: AllowList
+  private let client: HTTPClient
   private let loop: EventLoop
   private let logged = Mutex<[String]>([])
   var lines: [String] { logged.withLock { $0 } }
 
-  init(_ folder: String, secrets: [String: String] = [:]) throws {
+  init(_ folder: String, secrets: [String: String] = [:], allow: [String] = []) throws {
     self.secrets = Secrets(values: secrets)
     jobs = folder + "/jobs"
     loop = try EventLoop(name: "test")
+    client = try HTTPClient()
+    allowOutbound = try AllowList(parsing: allow)
   }
 
   deinit { loop.stop() }
+
+  func send(_ request: OutboundRequest) async throws(OutboundError) -> OutboundResponse {
+    try await client.send(request)
+  }
+
+  func causeHeader(_ firing: Firing) -> String { "cause of \(firing.id)" }
+
+  /// Ends the client's thread.
+  func close() async { await client.close() }
 
   func waitForEnd(of process: ProcessHandle?, atMost limit: Duration?) async {
     await loop.waitForEnd(of: process, atMost: limit)
@@ -68,7 +82,8 @@ func firing(
   _ name: String = "one",
   attempt: Int = 1,
   data: String = "{}",
-  payload: String? = nil
+  payload: String? = nil,
+  statusAllow: [Int]? = nil
 ) -> Firing {
   let event = Event(
     id: "event-\(name)",
@@ -95,7 +110,8 @@ func firing(
     hops: 1,
     events: [("d", event)],
     payload: payload.map { Array($0.utf8) },
-    isParameterised: false
+    isParameterised: false,
+    statusAllow: statusAllow
   )
 }
 

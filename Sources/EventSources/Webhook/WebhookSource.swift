@@ -77,8 +77,12 @@ package struct WebhookSource: EventSource, RequestHandler {
         return refusal(400, "the body is not JSON: byte \(error.offset)")
       }
     }
+    let cause = cause(request.head.headers)
     let event = Event(
-      id: Event.randomID(),
+      // A firing of ours sends once; a repetition after a crash is the same event.
+      id: cause.map {
+        Event.stableID(name.namespace, name.source, name.event, $0.firing.text)
+      } ?? Event.randomID(),
       namespace: name.namespace,
       bus: name.bus,
       source: name.source,
@@ -90,8 +94,15 @@ package struct WebhookSource: EventSource, RequestHandler {
         request.head.headers,
         body: body,
         metadata: context.metadata
-      )
+      ),
+      cause: cause
     )
     return await store(event, name, host)
+  }
+
+  /// The firing of ours that the request comes from.
+  private func cause(_ headers: Headers) -> Cause? {
+    let sent = headers.values("Signalbox-Cause")
+    return sent.count == 1 ? host.cause(verifying: sent[0]) : nil
   }
 }
