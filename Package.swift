@@ -62,6 +62,7 @@ let package = Package(
     module("HTTP", ["Posix", deque]),
     module("Bus", ["Event"]),
     module("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus"]),
+    module("Observe", [logging]),
     // Port
     module("Plugin", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "HTTP"]),
     // Plugins
@@ -81,13 +82,14 @@ let package = Package(
       [
         "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "Sensor", "HTTP",
         "Bus",
-        "EventLog", "Plugin", "EventSources", "Triggers", "Engine", logging,
+        "EventLog", "Observe", "Plugin", "EventSources", "Triggers", "Engine", logging,
       ]
     ),
     .executableTarget(
       name: "signalbox",
       dependencies: [
-        "Posix", "TLS", "JSON", "HTTPClient", "Event", "Bus", "EventLog", "Manifest", "Triggers",
+        "Posix", "TLS", "JSON", "HTTPClient", "Event", "Bus", "EventLog", "Manifest", "Observe",
+        "Triggers",
         "Server",
         arguments, logging,
       ],
@@ -125,6 +127,7 @@ let package = Package(
         "signalbox",
       ]
     ),
+    tests("ObserveTests", ["Observe", logging]),
     tests("EventTests", ["Event"]),
     tests(
       "EventLogTests",

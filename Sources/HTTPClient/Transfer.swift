@@ -218,7 +218,7 @@ import Posix
     let why =
       address.isMetadata
       ? "link-local and metadata addresses are never called"
-      : "an event chose this target and it is not a public address (see --allow-outbound)"
+      : "an event chose this target and its address is private (see --allow-outbound)"
     return OutboundError(.refusedAddress, "\(url.origin) leads to \(address): \(why)")
   }
 

@@ -2,6 +2,7 @@ import Bus
 import Event
 import HTTPClient
 import Logging
+import Observe
 import Plugin
 import Posix
 
@@ -11,13 +12,17 @@ struct BusSourceHost: SourceHost {
   let bus: (any Bus)?
   /// nil where nothing runs.
   let key: InstallationKey?
+  let instruments: Instruments
   let logger: Logger
 
   func append(_ event: Event, from name: EventSourceName) async throws(SinkError) -> Stored {
     guard let bus else { throw .unavailable("nothing is running") }
     do throws(BusError) {
       let appended = try await bus.append([.event(event)])
-      return Stored(isDuplicate: appended.first?.isDuplicate ?? false)
+      let isDuplicate = appended.first?.isDuplicate ?? false
+      let labels = ["\(name.namespace)/\(name.source)", name.event]
+      (isDuplicate ? instruments.duplicates : instruments.appended).increment(labels)
+      return Stored(isDuplicate: isDuplicate)
     } catch {
       if case .tooLarge = error { throw .tooLarge }
       logger.error("an event could not be stored", metadata: ["error": "\(error)"])
@@ -30,6 +35,7 @@ struct BusSourceHost: SourceHost {
   func now() -> Timestamp { Timestamp(nanoseconds: wallClockNanoseconds()) }
 
   func countRefused(_ name: EventSourceName, _ reason: String) {
+    instruments.refused.increment(["\(name.namespace)/\(name.source)", name.event, reason])
     logger.info("refused a request", metadata: ["source": "\(name)", "reason": "\(reason)"])
   }
 }

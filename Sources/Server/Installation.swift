@@ -8,6 +8,7 @@ import HTTPClient
 import JSON
 import Logging
 import Manifest
+import Observe
 import Plugin
 import Posix
 import Sensor
@@ -22,6 +23,8 @@ actor Installation {
   private let engine: Engine
   private let loops: [EventLoop]
   private let report: @Sendable (String) -> Void
+  private let metrics = Metrics()
+  private let instruments: Instruments
   private var plan: PlanBuilder.Plan
   private var listeners: [Int: Listener] = [:]
   private var console: HTTPServer?
@@ -43,7 +46,17 @@ actor Installation {
     self.logger = logger
     self.report = report
     secrets = FolderSecrets(folder: configuration.secrets)
-    let (log, recovery) = try EventLog.open(folder: configuration.data + "/log")
+    let instruments = Instruments(in: metrics)
+    self.instruments = instruments
+    var logConfiguration = EventLog.Configuration()
+    logConfiguration.synced = { records, _, took in
+      instruments.batchRecords.observe(Double(records))
+      instruments.syncSeconds.observe(took.inSeconds)
+    }
+    let (log, recovery) = try EventLog.open(
+      folder: configuration.data + "/log",
+      logConfiguration
+    )
     self.log = log
     if recovery.cutBytes > 0 { report("cut a torn tail of \(recovery.cutBytes) bytes") }
     for damage in recovery.damages { report("damage in the log: \(damage)") }
@@ -57,6 +70,7 @@ actor Installation {
       allowOutbound: configuration.allowOutbound,
       key: try InstallationKey(configuration.data),
       jobs: configuration.data + "/jobs",
+      instruments: instruments,
       logger: logger
     )
     guard let plan = parts.builder(Diagnostics()).build(configuration.manifests) else {
@@ -70,12 +84,18 @@ actor Installation {
       plan: plan.engine,
       loop: engineLoop,
       configuration: engineConfiguration,
-      observer: EngineObserver(),
+      observer: EngineObserver(counting: instruments),
       logger: logger,
       clock: { Timestamp(nanoseconds: wallClockNanoseconds()) },
       random: { Double.random(in: 0..<1) }
     )
     self.parts = parts
+    let engine = engine
+    metrics.gauge(
+      "signalbox_lag_seconds",
+      help: "How long the engine has been behind the log."
+    ) { engine.lag(at: .now()).inSeconds }
+    ProcessNumbers.register(in: metrics)
     let waiting = try await engine.recover()
     try CommandTrigger.clean(parts.jobs, keeping: waiting)
     report("\(recovery.records) records on the log, \(waiting.count) firings to finish")
@@ -94,7 +114,13 @@ actor Installation {
       address: configuration.consoleAddress,
       port: configuration.consolePort,
       loops: loops,
-      handler: Console(log: log, engine: engine)
+      handler: Console(
+        log: log,
+        engine: engine,
+        loops: loops + [engine.loop],
+        metrics: metrics,
+        host: configuration.consoleAddress
+      )
     )
     report("console on \(configuration.consoleAddress):\(configuration.consolePort)")
     control = try await HTTPServer(
@@ -109,10 +135,15 @@ actor Installation {
 
   private func listen(_ port: Int, _ routes: [Route]) async throws(SystemError) -> Listener {
     let table = PortRoutes(routes)
+    let (label, instruments) = ("\(port)", instruments)
     let server = try await HTTPServer(
       address: configuration.address,
       port: port,
       loops: loops,
+      observer: HTTPObserver(
+        answered: { instruments.requests.increment([label, "\($0)"]) },
+        connections: { instruments.connections.add(Double($0), [label]) }
+      ),
       handler: table
     )
     let paths = routes.map(\.path).joined(separator: " ")
@@ -231,13 +262,20 @@ struct Parts: Sendable {
   let allowOutbound: AllowList
   let key: InstallationKey?
   let jobs: String
+  let instruments: Instruments
   let logger: Logger
 
   func builder(_ diagnostics: Diagnostics) -> PlanBuilder {
     PlanBuilder(
       sourceKinds: eventSourceKinds,
       triggerKinds: triggerKinds,
-      sourceHost: BusSourceHost(secrets: secrets, bus: bus, key: key, logger: logger),
+      sourceHost: BusSourceHost(
+        secrets: secrets,
+        bus: bus,
+        key: key,
+        instruments: instruments,
+        logger: logger
+      ),
       triggerHost: EngineTriggerHost(
         secrets: secrets,
         logger: logger,

@@ -1,6 +1,7 @@
 package import HTTPClient
 package import Logging
 package import Manifest
+import Observe
 package import Posix
 
 /// One running installation: the log, the engine and the listeners.
@@ -54,6 +55,7 @@ package struct Server {
       allowOutbound: AllowList(),
       key: nil,
       jobs: "",
+      instruments: Instruments(in: Metrics()),
       logger: Logger(label: "signalbox")
     )
     _ = parts.builder(diagnostics).build(paths)

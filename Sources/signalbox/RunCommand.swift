@@ -4,6 +4,7 @@ import HTTPClient
 import JSON
 import Logging
 import Manifest
+import Observe
 import Posix
 import Server
 
@@ -35,7 +36,13 @@ struct RunCommand: AsyncParsableCommand {
   @Option(help: "The least level that is logged: debug, info, warning or error.")
   var logLevel = "info"
 
+  @Option(help: "How log lines are written: text or json.")
+  var logFormat = "text"
+
   func validate() throws {
+    if LogFormat(rawValue: logFormat) == nil {
+      throw ValidationError("--log-format is text or json")
+    }
     guard (1...1000).contains(hops) else { throw ValidationError("--hops is from 1 to 1000") }
     if Logger.Level(rawValue: logLevel) == nil {
       throw ValidationError("--log-level is debug, info, warning or error")
@@ -57,8 +64,15 @@ struct RunCommand: AsyncParsableCommand {
     Signals.ignoreBrokenPipes()
     let stop = try Signals.descriptor([SIGINT, SIGTERM])
     let reload = try Signals.descriptor([SIGHUP])
-    var logger = Logger(label: "signalbox") { StreamLogHandler.standardError(label: $0) }
-    logger.logLevel = Logger.Level(rawValue: logLevel) ?? .info
+    let handler = LineLogHandler(
+      label: "signalbox",
+      level: Logger.Level(rawValue: logLevel) ?? .info,
+      format: LogFormat(rawValue: logFormat) ?? .text,
+      isColoured: LogOutput.standardError.wantsColour,
+      output: .standardError,
+      now: wallClockNanoseconds
+    )
+    let logger = Logger(label: "signalbox") { _ in handler }
     guard let console = consoleParts else { return }
     do {
       try await Server.run(

@@ -12,6 +12,7 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
   ("HTTP", ["Posix", "DequeModule"]),
   ("Bus", ["Event"]),
   ("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus"]),
+  ("Observe", ["Logging"]),
   ("Plugin", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "HTTP"]),
   ("EventSources", ["TLS", "JSON", "Event", "Manifest", "HTTP", "Plugin"]),
   ("Triggers", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "Plugin"]),
@@ -27,13 +28,14 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
     [
       "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "Sensor", "HTTP",
       "Bus",
-      "EventLog", "Plugin", "EventSources", "Triggers", "Engine", "Logging",
+      "EventLog", "Observe", "Plugin", "EventSources", "Triggers", "Engine", "Logging",
     ]
   ),
   (
     "signalbox",
     [
-      "Posix", "TLS", "JSON", "HTTPClient", "Event", "Bus", "EventLog", "Manifest", "Triggers",
+      "Posix", "TLS", "JSON", "HTTPClient", "Event", "Bus", "EventLog", "Manifest", "Observe",
+      "Triggers",
       "Server",
       "ArgumentParser", "Logging",
     ]
