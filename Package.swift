@@ -93,6 +93,7 @@ let package = Package(
     tests("JSONTests", ["JSON"]),
     tests("ExpressionTests", ["Expression", "JSON"]),
     tests("ManifestTests", ["Manifest", "JSON"]),
+    tests("SensorTests", ["Sensor", "Expression", "JSON", "Event"]),
     tests("HTTPTests", ["HTTP", "Posix"]),
     tests(
       "EventSourcesTests",
