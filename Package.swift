@@ -104,6 +104,7 @@ let package = Package(
     tests("ExpressionTests", ["Expression", "JSON"]),
     tests("ManifestTests", ["Manifest", "JSON"]),
     tests("HTTPClientTests", ["HTTPClient", "HTTP", "Posix", "TestKit"]),
+    tests("SensorTests", ["Sensor", "Expression", "JSON", "Event"]),
     tests("HTTPTests", ["HTTP", "Posix"]),
     tests(
       "EventSourcesTests",

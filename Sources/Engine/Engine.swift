@@ -40,17 +40,19 @@ package actor Engine {
   let random: @Sendable () -> Double
 
   var state = EngineState()
-  var lanes: [TriggerID: Lane] = [:]
   var running: [FiringID: Task<Void, Never>] = [:]
+  /// Lanes whose reading back from the bus failed.
+  var retries: [TriggerID: Task<Void, Never>] = [:]
   /// The last record read, of any kind.
-  private var readThrough: Position?
-  private var unrecorded = 0
+  var readThrough: Position?
+  /// Events matched since the last decision on the bus.
+  var unrecorded = 0
   private var reader: Task<Void, Never>?
   /// A batch is decided by one plan, and a plan put in force between two batches.
-  private let turnstile = Turnstile()
-  private let progress = Mutex(Progress())
+  let turnstile = Turnstile()
+  let progress = Mutex(Progress())
 
-  private struct Progress {
+  struct Progress {
     var readThrough: Position?
     var caughtUpAt = MonotonicTime.now()
   }
@@ -95,7 +97,21 @@ package actor Engine {
     try await record(plan)
     readThrough = state.cursor
     progress.withLock { $0.readThrough = state.cursor }
-    return Set(state.pending.keys)
+    return try unfinished()
+  }
+
+  /// The firings without an ending, those that are only on the bus included.
+  private func unfinished() throws -> Set<FiringID> {
+    var unfinished: Set<FiringID> = []
+    for (trigger, lane) in state.lanes {
+      unfinished.formUnion(lane.waiting.map(\.intent.id))
+      guard let spill = lane.spill else { continue }
+      try scan(from: spill.first, of: trigger) { entry in
+        if lane.misses(entry.intent.id) { unfinished.insert(entry.intent.id) }
+        return true
+      }
+    }
+    return unfinished
   }
 
   /// Makes it durable that `plan` holds from here on.
@@ -116,18 +132,12 @@ package actor Engine {
     defer { turnstile.leave() }
     try await record(plan)
     self.plan = plan
-    for trigger in Array(lanes.keys) {
-      withLane(trigger) { $0.concurrency = plan.triggers[trigger]?.concurrency ?? 1 }
-      pump(trigger)
-    }
+    for trigger in Array(state.lanes.keys) { pump(trigger) }
   }
 
   /// Takes up what waits and goes on reading, until `stop`.
   package func start() {
-    for intent in state.pendingInOrder {
-      withLane(intent.trigger) { $0.recover(intent) }
-    }
-    for trigger in lanes.keys { pump(trigger) }
+    for trigger in Array(state.lanes.keys) { pump(trigger) }
     reader = Task { await read() }
   }
 
@@ -137,9 +147,11 @@ package actor Engine {
     reader?.cancel()
     await reader?.value
     reader = nil
-    for task in running.values { task.cancel() }
-    for task in running.values { await task.value }
+    let tasks = Array(running.values) + Array(retries.values)
+    for task in tasks { task.cancel() }
+    for task in tasks { await task.value }
     running = [:]
+    retries = [:]
     if unrecorded > 0, let cursor = state.cursor {
       await appendPatiently([.note(DecisionNote(consumed: cursor).note)], "cursor", attempts: 1)
     }
@@ -156,119 +168,6 @@ package actor Engine {
     }
   }
 
-  // MARK: Reading
-
-  private func read() async {
-    while !Task.isCancelled {
-      guard await bus.waitForRecords(after: readThrough) else { return }
-      let records: [Record]
-      do throws(BusError) {
-        records = try bus.read(
-          after: readThrough,
-          limit: configuration.batchRecords,
-          bytes: configuration.batchBytes
-        )
-      } catch {
-        logger.error("reading the bus failed; trying again", metadata: ["error": "\(error)"])
-        await loop.sleep(for: configuration.patience)
-        continue
-      }
-      guard let last = records.last else { continue }
-      await turnstile.enter()
-      let isOpen = await consume(records, through: last.position)
-      turnstile.leave()
-      guard isOpen else { return }
-      readThrough = last.position
-      let now = MonotonicTime.now()
-      let committed = bus.committed
-      progress.withLock { progress in
-        progress.readThrough = last.position
-        if committed == last.position { progress.caughtUpAt = now }
-      }
-    }
-  }
-
-  /// Decides on a batch, makes the decision durable, then acts on it; false when the bus closed.
-  private func consume(_ records: [Record], through last: Position) async -> Bool {
-    var intents: [Intent] = []
-    var changes: [SlotChange] = []
-    var notices: [Draft] = []
-    let starts = state.starts
-    for record in records {
-      guard case .event(let event) = record.content else { continue }
-      unrecorded += 1
-      let step = plan.interlocking.step(
-        event,
-        at: record.position.description,
-        &state.slots,
-        isActive: { sensor in starts[sensor].map { record.position > $0 } ?? false }
-      )
-      changes += step.changes
-      for verdict in step.verdicts { judged(verdict, event) }
-      for decision in step.decisions {
-        guard let trigger = plan.triggers[decision.trigger] else { continue }
-        let intent = Intent(
-          decision,
-          kind: trigger.kind,
-          bus: trigger.bus,
-          generation: trigger.generation
-        )
-        if decision.hops > configuration.hopLimit {
-          notices.append(.event(stopped(intent)))
-        } else {
-          intents.append(intent)
-        }
-      }
-    }
-    state.advance(to: last)
-    if intents.isEmpty && changes.isEmpty && notices.isEmpty
-      && unrecorded < configuration.cursorInterval
-    {
-      return true
-    }
-    let note = DecisionNote(consumed: last, firings: intents, changes: changes)
-    // The notices first: repeated after a crash they deduplicate, the decision would not.
-    guard
-      let appended = await appendPatiently(notices + [.note(note.note)], "decision"),
-      let place = appended.last?.position
-    else { return false }
-    unrecorded = 0
-    for (number, intent) in intents.enumerated() {
-      observer.fired(intent.trigger)
-      withLane(intent.trigger) { $0.add(intent, at: Lane.Place(record: place, number: number)) }
-    }
-    for trigger in Set(intents.map(\.trigger)) { pump(trigger) }
-    return true
-  }
-
-  private func judged(_ verdict: Step.Verdict, _ event: Event) {
-    switch verdict.filter {
-    case .pass: observer.judged(verdict.sensor, verdict.dependency, .passed)
-    case .refused: observer.judged(verdict.sensor, verdict.dependency, .refused)
-    case .error(let why):
-      observer.judged(verdict.sensor, verdict.dependency, .error)
-      logger.warning(
-        "a filter could not judge an event",
-        metadata: [
-          "sensor": "\(verdict.sensor)", "dependency": "\(verdict.dependency)",
-          "event": "\(event.id)", "error": "\(why)",
-        ]
-      )
-    }
-  }
-
-  private func stopped(_ intent: Intent) -> Event {
-    observer.stopped(intent.trigger)
-    logger.warning(
-      "a chain of automations reached the hop limit and was cut",
-      metadata: [
-        "trigger": "\(intent.trigger)", "limit": "\(configuration.hopLimit)",
-        "chain": "\(intent.path.joined(separator: " -> "))",
-      ]
-    )
-    return OutcomeEvent.loopStopped(intent, limit: configuration.hopLimit, at: clock())
-  }
-
   // MARK: The bus, patiently
 
   /// Appends until it succeeds; nil when the bus closed, the task was cancelled or `attempts`
@@ -282,6 +181,10 @@ package actor Engine {
     for attempt in 1...attempts {
       do throws(BusError) { return try await bus.append(drafts) } catch {
         if error == .closed { return nil }
+        if case .tooLarge = error {
+          logger.critical("the bus cannot hold a \(what)", metadata: ["error": "\(error)"])
+          return nil
+        }
         if attempt == 1 || attempt % 60 == 0 {
           logger.error(
             "the bus did not take a \(what); trying again",
@@ -296,8 +199,4 @@ package actor Engine {
     return nil
   }
 
-  func withLane(_ trigger: TriggerID, _ body: (inout Lane) -> Void) {
-    let concurrency = plan.triggers[trigger]?.concurrency ?? 1
-    body(&lanes[trigger, default: Lane(concurrency: concurrency)])
-  }
 }

@@ -1,5 +1,5 @@
 package import Bus
-package import Event
+import Event
 package import Sensor
 
 /// Everything the engine knows, as a fold over the records of the bus: folding the same records
@@ -12,24 +12,26 @@ package struct EngineState: Equatable, Sendable {
   package private(set) var starts: [SensorID: Position] = [:]
   /// Fingerprints of the dependencies of the current plan.
   package private(set) var sensors: [SensorID: [String: String]] = [:]
-  /// Firings without an ending, by id.
-  package private(set) var pending: [FiringID: Intent] = [:]
-  /// The order of `pending`; may name some that have ended.
-  private var order: [FiringID] = []
+  /// Firings without an ending.
+  var lanes: [TriggerID: Lane] = [:]
+  /// The last decision that is in `lanes`; what follows on the bus is still to be told.
+  private(set) var decidedThrough: Position?
 
   package init() {}
-
-  /// The firings without an ending, in the order they were decided.
-  package var pendingInOrder: [Intent] { order.compactMap { pending[$0] } }
 
   /// Takes one record into account.
   /// - Throws: `NoteError` for a record a newer version wrote.
   package mutating func fold(_ record: Record) throws(NoteError) {
     switch record.content {
     case .event(let event):
-      if let ended = OutcomeEvent.endedFiring(event) { pending[ended] = nil }
+      if let ended = OutcomeEvent.endedFiring(event), let trigger = OutcomeEvent.trigger(event) {
+        end(ended, of: trigger)
+      }
     case .note(let note) where note.kind == NoteKind.decision:
-      decided(try DecisionNote(note))
+      let decision = try DecisionNote(note)
+      cursor = decision.consumed
+      for change in decision.changes { slots.apply(change) }
+      intend(decision.firings, at: record.position)
     case .note(let note) where note.kind == NoteKind.plan:
       let plan = try PlanNote(note)
       for change in plan.changes { slots.apply(change) }
@@ -41,16 +43,22 @@ package struct EngineState: Equatable, Sendable {
     case .note(let note):
       throw NoteError(description: "a record of kind \(note.kind) was written by a newer version")
     }
-    if order.count > 2 * pending.count + 1024 { order.removeAll { pending[$0] == nil } }
   }
 
-  private mutating func decided(_ decision: DecisionNote) {
-    cursor = decision.consumed
-    for change in decision.changes { slots.apply(change) }
-    for intent in decision.firings {
-      pending[intent.id] = intent
-      order.append(intent.id)
+  /// Takes up the firings of the decision at `place`.
+  mutating func intend(_ intents: [Intent], at place: Position) {
+    for (number, intent) in intents.enumerated() {
+      lanes[intent.trigger, default: Lane()].add(
+        intent,
+        at: Lane.Place(record: place, number: number)
+      )
     }
+    decidedThrough = place
+  }
+
+  mutating func end(_ firing: FiringID, of trigger: TriggerID) {
+    lanes[trigger]?.end(firing)
+    if lanes[trigger]?.isIdle == true { lanes[trigger] = nil }
   }
 
   /// The record that makes `interlocking` the plan from here on: nil when it is already. Slots

@@ -73,6 +73,15 @@ package enum OutcomeEvent {
     return event.cause?.firing
   }
 
+  /// The trigger whose firing produced `event`: the last of its path.
+  static func trigger(_ event: Event) -> TriggerID? {
+    guard let parts = event.cause?.path.last?.split(separator: "/"), parts.count == 3 else {
+      return nil
+    }
+    let sensor = SensorID(namespace: String(parts[0]), name: String(parts[1]))
+    return TriggerID(sensor: sensor, name: String(parts[2]))
+  }
+
   /// The notice that a chain of automations reached the hop limit and was not continued.
   static func loopStopped(_ intent: Intent, limit: Int, at time: Timestamp) -> Event {
     let sensor = intent.trigger.sensor

@@ -37,6 +37,8 @@ package final class FaultyDisk: LogDisk {
     state.withLock { $0.faults.append((skipping, fault)) }
   }
 
+  package func clearFaults() { state.withLock { $0.faults = [] } }
+
   /// How often each kind of fault was met.
   package var hits: [String: Int] { state.withLock { $0.hits } }
 

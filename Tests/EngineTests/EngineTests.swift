@@ -3,6 +3,7 @@ import Engine
 import Event
 import EventLog
 import Expression
+import Glibc
 import JSON
 import Logging
 import Manifest
@@ -95,20 +96,22 @@ private final class Script: Trigger {
     )
   }
 
-  /// Runs the engine on the disk until `body` is done.
+  /// Runs the engine on the disk until `body` is done; the firings it found waiting.
+  @discardableResult
   private func run(
     _ sensors: [SensorPlan],
     _ triggers: [TriggerPlan],
     _ body: (EventLog) async throws -> Void
-  ) async throws {
+  ) async throws -> Set<FiringID> {
     try await run(sensors, triggers) { (log, _) in try await body(log) }
   }
 
+  @discardableResult
   private func run(
     _ sensors: [SensorPlan],
     _ triggers: [TriggerPlan],
     _ body: (EventLog, Engine) async throws -> Void
-  ) async throws {
+  ) async throws -> Set<FiringID> {
     let (log, _) = try EventLog.open(disk: disk, EventLog.Configuration())
     let loop = try EventLoop(name: "engine")
     var logger = Logger(label: "test")
@@ -123,12 +126,13 @@ private final class Script: Trigger {
       clock: { Timestamp(nanoseconds: 0) },
       random: { 0 }
     )
-    _ = try await engine.recover()
+    let waiting = try await engine.recover()
     await engine.start()
     try await body(log, engine)
     await engine.stop()
     await log.close()
     loop.stop()
+    return waiting
   }
 
   private func event(_ id: String, _ subject: String) -> Draft {
@@ -285,5 +289,93 @@ private final class Script: Trigger {
     let fired = script.firings.map { $0.events[0].event.id }
     #expect(fired == (0..<500).map { "e\($0)" } + ["last"])
     #expect(Set(second.firings.map(\.id)).count == second.firings.count)
+  }
+
+  @Test("thousands of waiting firings are carried out in order, none lost, none twice")
+  func overflow() async throws {
+    let plan = try sensor("a", "suite", ["push"], "d0")
+    let script = Script([.done(result: .null)])
+    let ids = (0..<3000).map { "e\($0)" }
+    try await run([plan], [trigger(plan, script)]) { log in
+      // Appended at once, so that all are decided while the first ones run.
+      _ = try await log.append(ids.map { event($0, "push") })
+      while script.firings.count < ids.count { await Task.yield() }
+      _ = try await log.append([event("last", "push")])
+      while script.firings.last?.events[0].event.id != "last" { await Task.yield() }
+    }
+    #expect(script.firings.map { $0.events[0].event.id } == ids + ["last"])
+  }
+
+  @Test("what waits only on the log survives a restart, what ended is not repeated")
+  func overflowAcrossRestarts() async throws {
+    let plan = try sensor("a", "suite", ["push"], "d0")
+    let stuck = Script([.retry(after: .seconds(3600), why: "later", result: .null)])
+    let ids = (0..<2500).map { "e\($0)" }
+    try await run([plan], [trigger(plan, stuck, attempts: 9)]) { log in
+      _ = try await log.append(ids.map { event($0, "push") })
+      while stuck.firings.isEmpty { await Task.yield() }
+      // All decided: the cursor is behind the last one.
+      while try decided(log) < ids.count { await Task.yield() }
+    }
+    let halting = Script(
+      Array(repeating: .done(result: .null), count: 1500)
+        + [.retry(after: .seconds(3600), why: "later", result: .null)]
+    )
+    let waiting = try await run([plan], [trigger(plan, halting, attempts: 9)]) { _ in
+      while halting.firings.count < 1501 { await Task.yield() }
+    }
+    #expect(waiting.count == 2500)
+    let rest = Script([.done(result: .null)])
+    let left = try await run([plan], [trigger(plan, rest)]) { _ in
+      while rest.firings.count < 1000 { await Task.yield() }
+    }
+    #expect(left.count == 1000)
+    let done = halting.firings.dropLast() + rest.firings
+    #expect(done.map { $0.events[0].event.id } == ids)
+  }
+
+  private func decided(_ log: EventLog) throws -> Int {
+    try log.read(after: nil, limit: .max, bytes: .max).reduce(0) { count, record in
+      guard case .note(let note) = record.content, note.kind == NoteKind.decision else {
+        return count
+      }
+      return count + (try DecisionNote(note).firings.count)
+    }
+  }
+
+  @Test("what could not be recorded when the program stops was not decided")
+  func undecided() async throws {
+    let plan = try sensor("a", "suite", ["x", "y"], "d0 && d1")
+    let script = Script([.done(result: .null)])
+    try await run([plan], [trigger(plan, script)]) { log in
+      _ = try await log.append([event("x1", "x")])
+      while try log.read(after: nil, limit: 9, bytes: .max).count < 3 { await Task.yield() }
+      for _ in 0..<50 { disk.inject(.write(ENOSPC), skipping: 1) }
+      _ = try await log.append([event("y1", "y")])
+      while disk.hits["write", default: 0] == 0 { await Task.yield() }
+    }
+    disk.clearFaults()
+    try await run([plan], [trigger(plan, script)]) { log in
+      _ = try await events(log, until: "a/t/succeeded")
+    }
+    #expect(script.firings.map { $0.events.map(\.event.id) } == [["x1", "y1"]])
+  }
+
+  @Test("a batch of many firings becomes several decisions, each a record that fits")
+  func largeBatch() async throws {
+    let sensors = try (0..<40).map { try sensor("s\($0)", "suite", ["push"], "d0") }
+    let script = Script([.done(result: .null)])
+    let plans = sensors.map { trigger($0, script) }
+    try await run(sensors, plans) { log in
+      _ = try await log.append((0..<100).map { event("e\($0)", "push") })
+      while script.firings.count < 4000 { await Task.yield() }
+      let notes = try log.read(after: nil, limit: .max, bytes: .max).compactMap { record in
+        if case .note(let note) = record.content { note } else { nil }
+      }
+      let sizes = try notes.filter { $0.kind == NoteKind.decision }
+        .map { try DecisionNote($0).firings.count }
+      #expect(sizes.allSatisfy { $0 <= 1040 } && sizes.reduce(0, +) == 4000)
+    }
+    #expect(Set(script.firings.map(\.id)).count == 4000)
   }
 }
