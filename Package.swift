@@ -119,7 +119,10 @@ let package = Package(
     ),
     tests(
       "EndToEndTests",
-      ["Posix", "JSON", "TLS", "EventLog", "Bus", "Event", "TestKit", "signalbox"]
+      [
+        "Posix", "JSON", "TLS", "HTTP", "EventLog", "Bus", "Event", "Sensor", "Engine", "TestKit",
+        "signalbox",
+      ]
     ),
     tests(
       "TriggersTests",
