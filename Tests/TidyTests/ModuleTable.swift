@@ -10,7 +10,7 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
   ("Sensor", ["Event", "Expression", "JSON", "Manifest"]),
   ("HTTP", ["Posix", "DequeModule"]),
   ("Bus", ["Event"]),
-  ("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus"]),
+  ("EventLog", ["CLinux", "Posix", "TLS", "JSON", "Event", "Bus"]),
   ("Plugin", ["Posix", "JSON", "Event", "Manifest", "HTTP"]),
   ("EventSources", ["TLS", "JSON", "Event", "Manifest", "HTTP", "Plugin"]),
   ("Triggers", ["Posix", "JSON", "Event", "Manifest", "Plugin"]),
