@@ -61,7 +61,7 @@ let package = Package(
     // Services
     module("HTTP", ["Posix", deque]),
     module("Bus", ["Event"]),
-    module("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus"]),
+    module("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus", "JSON"]),
     module("Observe", [logging]),
     // Port
     module("Plugin", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "HTTP"]),
@@ -135,7 +135,14 @@ let package = Package(
     tests("EventTests", ["Event"]),
     tests(
       "EventLogTests",
-      ["EventLog", "Bus", "Event", "Posix", "CLinux", "TestKit", "eventlog-appender"]
+      ["EventLog", "Bus", "Event", "JSON", "Posix", "CLinux", "TestKit", "eventlog-appender"]
+    ),
+    // `swift run -c release log-torture --points 100000 --seed 1`
+    .executableTarget(
+      name: "log-torture",
+      dependencies: ["EventLog", "TestKit"],
+      path: "Tests/LogTorture",
+      swiftSettings: strict
     ),
     // Killed in the middle of its work by EventLogTests.
     .executableTarget(

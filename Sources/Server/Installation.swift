@@ -49,9 +49,18 @@ actor Installation {
     let instruments = Instruments(in: metrics)
     self.instruments = instruments
     var logConfiguration = EventLog.Configuration()
-    logConfiguration.synced = { records, _, took in
+    logConfiguration.hooks.synced = { records, _, took in
       instruments.batchRecords.observe(Double(records))
       instruments.syncSeconds.observe(took.inSeconds)
+    }
+    logConfiguration.hooks.damaged = {
+      logger.error("damage in the log", metadata: ["damage": "\($0)"])
+    }
+    logConfiguration.hooks.troubled = {
+      logger.error("trouble with the log", metadata: ["error": "\($0)"])
+    }
+    logConfiguration.hooks.released = {
+      logger.info("old segments were removed", metadata: ["segments": "\($0)", "bytes": "\($1)"])
     }
     let (log, recovery) = try EventLog.open(
       folder: configuration.data + "/log",

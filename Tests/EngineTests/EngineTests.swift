@@ -350,9 +350,9 @@ private final class Script: Trigger {
     try await run([plan], [trigger(plan, script)]) { log in
       _ = try await log.append([event("x1", "x")])
       while try log.read(after: nil, limit: 9, bytes: .max).count < 3 { await Task.yield() }
-      for _ in 0..<50 { disk.inject(.write(ENOSPC), skipping: 1) }
+      for _ in 0..<50 { disk.inject(.batchWrite, ENOSPC, skipping: 1) }
       _ = try await log.append([event("y1", "y")])
-      while disk.hits["write", default: 0] == 0 { await Task.yield() }
+      while disk.failed[.batchWrite, default: 0] == 0 { await Task.yield() }
     }
     disk.clearFaults()
     try await run([plan], [trigger(plan, script)]) { log in

@@ -11,7 +11,7 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
   ("Sensor", ["Event", "Expression", "JSON", "Manifest"]),
   ("HTTP", ["Posix", "DequeModule"]),
   ("Bus", ["Event"]),
-  ("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus"]),
+  ("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus", "JSON"]),
   ("Observe", ["Logging"]),
   ("Plugin", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "HTTP"]),
   ("EventSources", ["TLS", "JSON", "Event", "Manifest", "HTTP", "Plugin"]),
