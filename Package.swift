@@ -50,7 +50,7 @@ let package = Package(
     module("JSON", []),
     // Domain
     module("Event", ["TLS", "JSON"]),
-    module("Expression", ["CRE2", "JSON"]),
+    module("Expression", ["CRE2", "TLS", "JSON"]),
     module("Manifest", ["Posix", "JSON", yams]),
     module("Sensor", ["Event", "Expression", "JSON", "Manifest"]),
     // Services
