@@ -42,6 +42,8 @@ let package = Package(
   targets: [
     // C
     .target(name: "CLinux"),
+    .target(name: "CLua", linkerSettings: [.linkedLibrary("lua5.1")]),
+    .target(name: "CRE2", linkerSettings: [.linkedLibrary("re2")]),
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(
       name: "CCurl",
@@ -60,7 +62,7 @@ let package = Package(
     module("HTTPClient", ["CCurl", "Posix"]),
     // Domain
     module("Event", ["TLS", "JSON"]),
-    module("Expression", ["JSON"]),
+    module("Expression", ["CLua", "CRE2", "TLS", "JSON"]),
     module("Manifest", ["Posix", "JSON", yams]),
     module("Sensor", ["Event", "Expression", "JSON", "Manifest"]),
     // Services

@@ -6,7 +6,7 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
   ("JSON", []),
   ("HTTPClient", ["CCurl", "Posix"]),
   ("Event", ["TLS", "JSON"]),
-  ("Expression", ["JSON"]),
+  ("Expression", ["CLua", "CRE2", "TLS", "JSON"]),
   ("Manifest", ["Posix", "JSON", "Yams"]),
   ("Sensor", ["Event", "Expression", "JSON", "Manifest"]),
   ("HTTP", ["CNGHTTP2", "Posix", "TLS", "DequeModule"]),
