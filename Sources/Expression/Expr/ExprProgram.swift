@@ -1,0 +1,34 @@
+/// A compiled expression of the expr language (spec section 1).
+package struct ExprProgram: Sendable {
+  package let source: String
+  private let text: ByteString
+  private let code: ExprCode
+  private let variables: Int
+
+  /// - Throws: `ExprError` of the phase `parse` or `compile`.
+  package init(_ source: String) throws(ExprError) {
+    self.source = source
+    let text = ByteString(source)
+    self.text = text
+    do throws(ExprFault) {
+      var compiler = ExprCompiler()
+      code = try compiler.code(try ExprParser.parse(text))
+      variables = compiler.variables
+    } catch {
+      throw ExprError(error.phase, error.message, at: error.offset ?? 0, in: text)
+    }
+  }
+
+  /// The value for the names of an environment. The time, memory and text it uses are bounded
+  /// (`ExprLimits`).
+  /// - Throws: `ExprError` of the phase `run`.
+  package func evaluate(
+    _ names: any ExprNames,
+    in world: ExprWorld
+  ) throws(ExprError) -> ExprValue {
+    var run = ExprRun(names: names, world: world, variables: variables)
+    do throws(ExprFault) { return try code(&run) } catch {
+      throw ExprError(.run, error.message, at: error.offset ?? 0, in: text)
+    }
+  }
+}
