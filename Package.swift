@@ -42,6 +42,7 @@ let package = Package(
   targets: [
     // C
     .target(name: "CLinux"),
+    .target(name: "CRE2", linkerSettings: [.linkedLibrary("re2")]),
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
     // Platform
     module("Posix", ["CLinux", deque, heap]),
@@ -49,7 +50,7 @@ let package = Package(
     module("JSON", []),
     // Domain
     module("Event", ["TLS", "JSON"]),
-    module("Expression", ["JSON"]),
+    module("Expression", ["CRE2", "JSON"]),
     module("Manifest", ["Posix", "JSON", yams]),
     module("Sensor", ["Event", "Expression", "JSON", "Manifest"]),
     // Services

@@ -5,7 +5,7 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
   ("TLS", ["COpenSSL"]),
   ("JSON", []),
   ("Event", ["TLS", "JSON"]),
-  ("Expression", ["JSON"]),
+  ("Expression", ["CRE2", "JSON"]),
   ("Manifest", ["Posix", "JSON", "Yams"]),
   ("Sensor", ["Event", "Expression", "JSON", "Manifest"]),
   ("HTTP", ["Posix", "DequeModule"]),
