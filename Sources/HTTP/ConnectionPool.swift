@@ -11,6 +11,7 @@ final class ConnectionPool: @unchecked Sendable {
   private var connections: Set<Connection> = []
   private(set) var isDraining = false
   private var drained: (() -> Void)?
+  private var isSweeping = false
   private var scratch = [UInt8](repeating: 0, count: 64 << 10)
   private var cachedDate = (second: 0, text: "")
 
@@ -31,9 +32,8 @@ final class ConnectionPool: @unchecked Sendable {
   func add(_ socket: consuming FileDescriptor, _ handler: any RequestHandler) {
     if isDraining { return }
     guard connections.count < share else {
-      var response = Response.text(503, "too many connections, try again")
-      response.headers.add("Retry-After", "1")
-      let bytes = responseBytes(response, isHead: false, keepsAlive: false, date: date())
+      let response = Response.busy("too many connections, try again")
+      let bytes = responseBytes(response, to: nil, keepsAlive: false, date: date())
       _ = Socket.send(socket.raw, bytes, from: 0)
       observer.answered(503)
       return
@@ -42,6 +42,15 @@ final class ConnectionPool: @unchecked Sendable {
     connections.insert(connection)
     observer.connections(1)
     connection.start()
+    if !isSweeping { sweep() }
+  }
+
+  /// One timer for all deadlines of a loop: a timer a request would outlive the request by far.
+  private func sweep() {
+    let now = loop.now
+    for connection in connections { connection.sweep(now) }
+    isSweeping = !connections.isEmpty
+    if isSweeping { loop.timer(after: limits.sweepTime) { [weak self] in self?.sweep() } }
   }
 
   func remove(_ connection: Connection) {

@@ -1,19 +1,5 @@
 package import Posix
 
-/// What the server tells those who count. Called on a loop; must not wait.
-package struct HTTPObserver: Sendable {
-  package var answered: @Sendable (_ status: Int) -> Void
-  package var connections: @Sendable (_ change: Int) -> Void
-
-  package init(
-    answered: @escaping @Sendable (Int) -> Void = { _ in },
-    connections: @escaping @Sendable (Int) -> Void = { _ in }
-  ) {
-    self.answered = answered
-    self.connections = connections
-  }
-}
-
 /// One listener with its connections, dealt in turn to the loops.
 package final class HTTPServer: Sendable {
   private let listener: Listener
@@ -117,6 +103,8 @@ private final class Listener: @unchecked Sendable {
   }
 
   func stop() {
+    // Who is in the kernel's queue has been told that the connection stands.
+    accept()
     watch?.cancel()
     watch = nil
     socket = nil
