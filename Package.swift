@@ -48,6 +48,11 @@ let package = Package(
       pkgConfig: "libcurl",
       providers: [.apt(["libcurl4-openssl-dev"])]
     ),
+    .systemLibrary(
+      name: "CNGHTTP2",
+      pkgConfig: "libnghttp2",
+      providers: [.apt(["libnghttp2-dev"])]
+    ),
     // Platform
     module("Posix", ["CLinux", deque, heap]),
     module("TLS", ["COpenSSL"]),
@@ -59,7 +64,7 @@ let package = Package(
     module("Manifest", ["Posix", "JSON", yams]),
     module("Sensor", ["Event", "Expression", "JSON", "Manifest"]),
     // Services
-    module("HTTP", ["Posix", deque]),
+    module("HTTP", ["CNGHTTP2", "Posix", "TLS", deque]),
     module("Bus", ["Event"]),
     module("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus", "JSON"]),
     module("Observe", [logging]),
@@ -99,13 +104,13 @@ let package = Package(
     // Tests
     tests("TidyTests", []),
     tests("PosixTests", ["Posix"]),
-    tests("TLSTests", ["TLS"]),
+    tests("TLSTests", ["TLS", "COpenSSL", "TestKit"]),
     tests("JSONTests", ["JSON"]),
     tests("ExpressionTests", ["Expression", "JSON"]),
     tests("ManifestTests", ["Manifest", "JSON"]),
     tests("HTTPClientTests", ["HTTPClient", "HTTP", "Posix", "TestKit"]),
     tests("SensorTests", ["Sensor", "Expression", "JSON", "Event"]),
-    tests("HTTPTests", ["HTTP", "Posix"]),
+    tests("HTTPTests", ["HTTP", "Posix", "TLS", "TestKit", "CNGHTTP2"]),
     tests(
       "EventSourcesTests",
       ["EventSources", "Plugin", "Manifest", "HTTP", "Event", "JSON", "TLS"]

@@ -1,4 +1,5 @@
 import Posix
+import TLS
 
 /// What is spoken on a connection once its first bytes have told. On the connection's loop.
 protocol Conversation: AnyObject {
@@ -26,6 +27,8 @@ final class Connection: @unchecked Sendable {
   unowned let pool: ConnectionPool
   private let socket: FileDescriptor
   private let handler: any RequestHandler
+  /// nil: plain bytes.
+  private let tls: TLSSession?
   private var watch: EventLoop.Watch?
   private var state = State.open
   private var conversation: (any Conversation)?
@@ -41,10 +44,16 @@ final class Connection: @unchecked Sendable {
   private var deadline: MonotonicTime
   private var drained = 0
 
-  init(_ socket: consuming FileDescriptor, _ pool: ConnectionPool, _ handler: any RequestHandler) {
+  init(
+    _ socket: consuming FileDescriptor,
+    _ pool: ConnectionPool,
+    _ handler: any RequestHandler,
+    _ tls: TLSSession?
+  ) {
     self.socket = socket
     self.pool = pool
     self.handler = handler
+    self.tls = tls
     progress = pool.loop.now
     deadline = pool.loop.now + pool.limits.headTime
   }
@@ -100,30 +109,67 @@ final class Connection: @unchecked Sendable {
   }
 
   private func receive() {
-    switch pool.receive(socket.raw, into: &input) {
+    let transfer =
+      if let tls {
+        pool.receive(socket.raw, into: &tls.incoming)
+      } else {
+        pool.receive(socket.raw, into: &input)
+      }
+    switch transfer {
     case .wouldBlock: return
-    case .closed:
-      isPeerFinished = true
-      if state != .open || conversation == nil { return close() }
-      conversation?.peerFinished()
-      interest()
+    case .closed: peerFinished()
     case .bytes(let count):
       guard state == .open else {
         drained += count
         input = []
+        tls?.incoming = []
         // What a peer may still send after an early refusal before it is cut off.
         if drained > 1 << 20 { close() }
         return
       }
-      deliver()
+      if let tls { decrypt(tls) } else { deliver() }
+    }
+  }
+
+  private func peerFinished() {
+    isPeerFinished = true
+    if state != .open || conversation == nil { return close() }
+    conversation?.peerFinished()
+    interest()
+  }
+
+  private func decrypt(_ tls: TLSSession) {
+    let progress = tls.receive(into: &input)
+    guard push(tls.takeOutput()) || state == .open else { return }
+    switch progress {
+    case .handshaking: return
+    case .failed:
+      if conversation == nil { pool.observer.misused(.handshake) }
+      return finish()
+    case .finished, .open:
+      if !input.isEmpty || conversation == nil { deliver() }
+      if progress == .finished && state == .open { peerFinished() }
     }
   }
 
   private func deliver() {
-    if conversation == nil { conversation = H1Conversation(self, handler) }
+    if conversation == nil {
+      guard let isHTTP2 = speaksHTTP2() else { return }
+      conversation = isHTTP2 ? H2Conversation(self, handler) : H1Conversation(self, handler)
+      if conversation == nil { return close() }
+    }
     let bytes = input
     input = []
     conversation?.receive(bytes)
+  }
+
+  /// By ALPN, or by how the first bytes begin (RFC 9113 section 3.3); nil while they do not tell.
+  private func speaksHTTP2() -> Bool? {
+    if let tls { return tls.applicationProtocol == "h2" }
+    let preface = "PRI * HTTP/2.0".utf8
+    let begin = input.prefix(preface.count)
+    guard begin.elementsEqual(preface.prefix(begin.count)) else { return false }
+    return begin.count == preface.count ? true : nil
   }
 
   // MARK: Bytes out
@@ -134,6 +180,15 @@ final class Connection: @unchecked Sendable {
   /// Sends what the peer takes at once and keeps the rest. Whether all has left.
   func send(_ bytes: [UInt8]) -> Bool {
     guard state == .open else { return false }
+    guard let tls else { return push(bytes) }
+    guard tls.send(bytes) else {
+      close()
+      return false
+    }
+    return push(tls.takeOutput())
+  }
+
+  private func push(_ bytes: [UInt8]) -> Bool {
     if output.isEmpty {
       output = bytes
       progress = pool.loop.now
@@ -152,7 +207,8 @@ final class Connection: @unchecked Sendable {
     conversation?.closed()
     conversation = nil
     input = []
-    if flush() { linger() }
+    tls?.finishSending()
+    if push(tls?.takeOutput() ?? []) { linger() }
   }
 
   private func writable() {

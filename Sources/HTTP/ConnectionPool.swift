@@ -1,4 +1,5 @@
 import Posix
+import TLS
 
 /// The connections of one loop and what they share.
 final class ConnectionPool: @unchecked Sendable {
@@ -29,16 +30,24 @@ final class ConnectionPool: @unchecked Sendable {
     self.share = share
   }
 
-  func add(_ socket: consuming FileDescriptor, _ handler: any RequestHandler) {
+  /// - Parameter tls: nil where bytes pass in plain.
+  func add(
+    _ socket: consuming FileDescriptor,
+    _ handler: any RequestHandler,
+    _ tls: TLSServerContext?
+  ) {
     if isDraining { return }
     guard connections.count < share else {
+      observer.answered(503)
+      if tls != nil { return }
       let response = Response.busy("too many connections, try again")
       let bytes = responseBytes(response, to: nil, keepsAlive: false, date: date())
       _ = Socket.send(socket.raw, bytes, from: 0)
-      observer.answered(503)
       return
     }
-    let connection = Connection(socket, self, handler)
+    let session = tls.flatMap { TLSSession($0) }
+    if tls != nil && session == nil { return }
+    let connection = Connection(socket, self, handler, session)
     connections.insert(connection)
     observer.connections(1)
     connection.start()

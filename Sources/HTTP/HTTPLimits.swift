@@ -19,6 +19,10 @@ package struct HTTPLimits: Sendable {
   package var lingerTime = Duration.seconds(5)
   /// Open connections; beyond, new ones get 503 and are closed.
   package var connections = 10_000
+  /// Requests at the same time on one connection of HTTP/2.
+  package var streams = 100
+  /// Body bytes that may be on their way on one stream, and on all streams of a connection.
+  package var windowBytes = (stream: 256 << 10, connection: 1 << 20)
 
   package init() {}
 

@@ -20,4 +20,16 @@ package enum HTTPMisuse: String, Sendable, CaseIterable {
   case slowHead = "slow_head"
   case slowBody = "slow_body"
   case slowReader = "slow_reader"
+  /// A TLS handshake that failed.
+  case handshake
+  // Floods of HTTP/2 frames.
+  case rapidReset = "rapid_reset"
+  case continuations
+  case settings
+  case pings
+  case windowUpdates = "window_updates"
+  case priorities
+  case emptyFrames = "empty_frames"
+  /// What is no HTTP/2, answered with the code that RFC 9113 names.
+  case protocolError = "protocol_error"
 }

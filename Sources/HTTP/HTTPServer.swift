@@ -1,4 +1,5 @@
 package import Posix
+package import TLS
 
 /// One listener with its connections, dealt in turn to the loops.
 package final class HTTPServer: Sendable {
@@ -8,6 +9,8 @@ package final class HTTPServer: Sendable {
   package let port: Int
 
   /// Listens on a numeric address; port 0 takes a free one.
+  /// - Parameter tls: asked for each new connection; connections keep what they began with. nil:
+  ///   bytes pass in plain.
   /// - Throws: `SystemError` that names address and port.
   package convenience init(
     address: String,
@@ -15,11 +18,12 @@ package final class HTTPServer: Sendable {
     loops: [EventLoop],
     limits: HTTPLimits = HTTPLimits(),
     observer: HTTPObserver = HTTPObserver(),
+    tls: (@Sendable () -> TLSServerContext)? = nil,
     handler: any RequestHandler
   ) async throws(SystemError) {
     let socket = try Socket.listen(address, port)
     let port = try Socket.port(socket)
-    try await self.init(socket, port, loops, limits, observer, handler)
+    try await self.init(socket, port, loops, limits, observer, tls, handler)
   }
 
   /// Listens on a socket file with mode 0600.
@@ -30,7 +34,7 @@ package final class HTTPServer: Sendable {
     observer: HTTPObserver = HTTPObserver(),
     handler: any RequestHandler
   ) async throws(SystemError) {
-    try await self.init(try Socket.listen(path: path), 0, loops, limits, observer, handler)
+    try await self.init(try Socket.listen(path: path), 0, loops, limits, observer, nil, handler)
   }
 
   private init(
@@ -39,6 +43,7 @@ package final class HTTPServer: Sendable {
     _ loops: [EventLoop],
     _ limits: HTTPLimits,
     _ observer: HTTPObserver,
+    _ tls: (@Sendable () -> TLSServerContext)?,
     _ handler: any RequestHandler
   ) async throws(SystemError) {
     precondition(!loops.isEmpty, "a server needs a loop")
@@ -47,7 +52,7 @@ package final class HTTPServer: Sendable {
       ConnectionPool($0, limits, budget, observer, share: max(1, limits.connections / loops.count))
     }
     self.port = port
-    listener = Listener(socket, loops[0], pools, handler)
+    listener = Listener(socket, loops[0], pools, tls, handler)
     let listener = listener
     let failure: SystemError? = await withCheckedContinuation { continuation in
       loops[0].post { continuation.resume(returning: listener.start()) }
@@ -77,6 +82,7 @@ private final class Listener: @unchecked Sendable {
   // SAFETY: touched only on its loop's thread.
   let loop: EventLoop
   private let pools: [ConnectionPool]
+  private let tls: (@Sendable () -> TLSServerContext)?
   private let handler: any RequestHandler
   private var socket: FileDescriptor?
   private var watch: EventLoop.Watch?
@@ -86,11 +92,13 @@ private final class Listener: @unchecked Sendable {
     _ socket: consuming FileDescriptor,
     _ loop: EventLoop,
     _ pools: [ConnectionPool],
+    _ tls: (@Sendable () -> TLSServerContext)?,
     _ handler: any RequestHandler
   ) {
     self.socket = consume socket
     self.loop = loop
     self.pools = pools
+    self.tls = tls
     self.handler = handler
   }
 
@@ -118,7 +126,8 @@ private final class Listener: @unchecked Sendable {
         let pool = pools[turn % pools.count]
         turn += 1
         let handler = handler
-        pool.loop.post { pool.add(FileDescriptor(owning: fd), handler) }
+        let context = tls?()
+        pool.loop.post { pool.add(FileDescriptor(owning: fd), handler, context) }
       } catch {
         // Out of descriptors: the waiting client is served when one comes free.
         watch?.update([])

@@ -5,78 +5,7 @@ import Testing
 
 @testable import HTTP
 
-/// `/wait` answers when its gate opens, `/big` with a megabyte, `/now` by the head; the rest
-/// echoes its body.
-private final class Gated: RequestHandler {
-  let gate = Gate()
-  let arrived = Gate()
-
-  func accept(_ head: RequestHead) -> Acceptance {
-    if head.path == "/now" { return .answer(.text(200, "now")) }
-    return .read(bodyLimit: 1 << 20) { [gate, arrived] request in
-      switch request.head.path {
-      case "/wait":
-        arrived.open()
-        await gate.wait()
-        return .text(200, "waited")
-      case "/big": return .json(200, [UInt8](repeating: 0x61, count: 1 << 20))
-      default: return .json(200, Array(request.head.path.utf8) + request.body)
-      }
-    }
-  }
-}
-
-/// Opens once; who waits goes on.
-final class Gate: Sendable {
-  private let state = Mutex<(isOpen: Bool, waiting: [CheckedContinuation<Void, Never>])>(
-    (false, [])
-  )
-
-  func open() {
-    let waiting = state.withLock { state in
-      defer { state = (true, []) }
-      return state.waiting
-    }
-    for continuation in waiting { continuation.resume() }
-  }
-
-  func wait() async {
-    await withCheckedContinuation { continuation in
-      let isOpen = state.withLock { state in
-        if !state.isOpen { state.waiting.append(continuation) }
-        return state.isOpen
-      }
-      if isOpen { continuation.resume() }
-    }
-  }
-}
-
 @Suite struct ConnectionTests {
-  private func with(
-    _ limits: HTTPLimits = HTTPLimits(),
-    _ body: (Int, Gated, borrowing Mutex<[HTTPMisuse]>) async throws -> Void
-  ) async throws {
-    let loop = try EventLoop(name: "connections")
-    let handler = Gated()
-    let misuses = Misuses()
-    let server = try await HTTPServer(
-      address: "127.0.0.1",
-      port: 0,
-      loops: [loop],
-      limits: limits,
-      observer: HTTPObserver(misused: { how in misuses.all.withLock { $0.append(how) } }),
-      handler: handler
-    )
-    try await body(server.port, handler, misuses.all)
-    handler.gate.open()
-    await server.shutdown(grace: .seconds(5))
-    loop.stop()
-  }
-
-  private final class Misuses: Sendable {
-    let all = Mutex<[HTTPMisuse]>([])
-  }
-
   private let short: HTTPLimits = {
     var limits = HTTPLimits()
     limits.headTime = .milliseconds(80)
@@ -88,7 +17,7 @@ final class Gate: Sendable {
 
   @Test("a request pipelined behind one that waits is answered after it")
   func pipelinedBehindWaiting() async throws {
-    try await with { port, handler, _ in
+    try await withServer { port, handler, _ in
       let client = try TestClient(port)
       client.send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n")
       client.send("GET /now HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
@@ -103,7 +32,7 @@ final class Gate: Sendable {
 
   @Test("requests pipelined behind an answer the peer reads late are answered")
   func pipelinedBehindSlowReader() async throws {
-    try await with { port, handler, _ in
+    try await withServer { port, handler, _ in
       let client = try TestClient(port, receiveBuffer: 4096)
       let big = "GET /big HTTP/1.1\r\nHost: x\r\n\r\n"
       let last = "GET /now HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -115,7 +44,7 @@ final class Gate: Sendable {
 
   @Test("a reader that stands still is cut off and counted")
   func slowReader() async throws {
-    try await with(short) { port, _, misuses in
+    try await withServer(short) { port, _, misuses in
       let client = try TestClient(port, receiveBuffer: 4096)
       client.send(String(repeating: "GET /big HTTP/1.1\r\nHost: x\r\n\r\n", count: 20))
       while misuses.withLock(\.isEmpty) { await Task.yield() }
@@ -125,7 +54,7 @@ final class Gate: Sendable {
 
   @Test("a head that trickles on a used connection has the head's time, not the idle time")
   func slowHeadLater() async throws {
-    try await with(short) { port, _, misuses in
+    try await withServer(short) { port, _, misuses in
       let client = try TestClient(port)
       client.send("GET /now HTTP/1.1\r\nHost: x\r\n\r\n")
       #expect(client.receive(until: "now\n").hasPrefix("HTTP/1.1 200"))
@@ -137,7 +66,7 @@ final class Gate: Sendable {
 
   @Test("a body that stands still is answered 408 and counted")
   func slowBody() async throws {
-    try await with(short) { port, _, misuses in
+    try await withServer(short) { port, _, misuses in
       let client = try TestClient(port)
       client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabc")
       let text = client.receiveToEnd()
@@ -148,7 +77,7 @@ final class Gate: Sendable {
 
   @Test("a peer that has finished sending still gets its answer")
   func halfClose() async throws {
-    try await with { port, handler, _ in
+    try await withServer { port, handler, _ in
       let client = try TestClient(port)
       client.send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
       client.finishSending()
@@ -160,7 +89,7 @@ final class Gate: Sendable {
 
   @Test("a body too long by its length is refused before it is sent, and the answer arrives")
   func earlyRefusal() async throws {
-    try await with { port, _, _ in
+    try await withServer { port, _, _ in
       let client = try TestClient(port)
       client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n")
       #expect(client.receive(until: "\n\r\n").hasPrefix("HTTP/1.1 413 "))
@@ -174,7 +103,7 @@ final class Gate: Sendable {
 
   @Test("leave to send a body is given when it is waited for, and only then")
   func expectContinue() async throws {
-    try await with { port, _, _ in
+    try await withServer { port, _, _ in
       let head = "POST /e HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
       let client = try TestClient(port)
       client.send(head)
@@ -192,7 +121,7 @@ final class Gate: Sendable {
 
   @Test("a client of HTTP/1.0 is told whether the connection stays")
   func oldClients() async throws {
-    try await with { port, _, _ in
+    try await withServer { port, _, _ in
       let client = try TestClient(port)
       client.send("GET /now HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
       #expect(client.receive(until: "now\n").contains("Connection: keep-alive\r\n"))
@@ -205,7 +134,7 @@ final class Gate: Sendable {
   func budgetOutlivesConnection() async throws {
     var limits = HTTPLimits()
     limits.bodiesBytes = 1000
-    try await with(limits) { port, handler, _ in
+    try await withServer(limits) { port, handler, _ in
       let body = String(repeating: "a", count: 800)
       let request = "POST /wait HTTP/1.1\r\nHost: x\r\nContent-Length: 800\r\n\r\n" + body
       do {
@@ -255,13 +184,14 @@ final class Gate: Sendable {
     // In the machine when the server stops, read by nobody yet.
     let late = try TestClient(server.port)
     late.send("GET /late HTTP/1.1\r\nHost: x\r\n\r\n")
-    async let done: Void = server.shutdown(grace: .seconds(5))
+    // On the loop: this test blocks a thread of the pool.
+    let done = Task(executorPreference: loop) { await server.shutdown(grace: .seconds(5)) }
     #expect(idle.receiveToEnd().isEmpty)
     #expect(late.receiveToEnd().hasSuffix("/late"))
     handler.gate.open()
     let text = busy.receiveToEnd()
     #expect(text.hasSuffix("waited\n") && text.contains("Connection: close\r\n"))
-    await done
+    await done.value
     loop.stop()
   }
 }

@@ -9,7 +9,7 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
   ("Expression", ["JSON"]),
   ("Manifest", ["Posix", "JSON", "Yams"]),
   ("Sensor", ["Event", "Expression", "JSON", "Manifest"]),
-  ("HTTP", ["Posix", "DequeModule"]),
+  ("HTTP", ["CNGHTTP2", "Posix", "TLS", "DequeModule"]),
   ("Bus", ["Event"]),
   ("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus", "JSON"]),
   ("Observe", ["Logging"]),
