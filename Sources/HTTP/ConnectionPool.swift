@@ -30,23 +30,28 @@ final class ConnectionPool: @unchecked Sendable {
     self.share = share
   }
 
-  /// - Parameter tls: nil where bytes pass in plain.
   func add(
     _ socket: consuming FileDescriptor,
     _ handler: any RequestHandler,
-    _ tls: TLSServerContext?
+    _ encryption: Encryption
   ) {
     if isDraining { return }
+    var session: TLSSession?
+    switch encryption {
+    case .plain: break
+    case .tls(let context):
+      session = TLSSession(context)
+      if session == nil { return }
+    case .unavailable: return
+    }
     guard connections.count < share else {
       observer.answered(503)
-      if tls != nil { return }
+      if session != nil { return }
       let response = Response.busy("too many connections, try again")
       let bytes = responseBytes(response, to: nil, keepsAlive: false, date: date())
       _ = Socket.send(socket.raw, bytes, from: 0)
       return
     }
-    let session = tls.flatMap { TLSSession($0) }
-    if tls != nil && session == nil { return }
     let connection = Connection(socket, self, handler, session)
     connections.insert(connection)
     observer.connections(1)

@@ -1,16 +1,25 @@
 package import Posix
 package import TLS
 
+/// How a new connection's bytes pass.
+package enum Encryption: Sendable {
+  case plain
+  case tls(TLSServerContext)
+  /// There should be TLS and cannot be now: the connection is closed, never served in plain.
+  case unavailable
+}
+
 /// One listener with its connections, dealt in turn to the loops.
 package final class HTTPServer: Sendable {
   private let listener: Listener
   private let pools: [ConnectionPool]
+  /// What is spoken over TLS, best first: the names for ALPN.
+  package static let protocols = ["h2", "http/1.1"]
   /// The port it listens on; 0 for a path.
   package let port: Int
 
   /// Listens on a numeric address; port 0 takes a free one.
-  /// - Parameter tls: asked for each new connection; connections keep what they began with. nil:
-  ///   bytes pass in plain.
+  /// - Parameter encryption: asked for each new connection; connections keep what they began with.
   /// - Throws: `SystemError` that names address and port.
   package convenience init(
     address: String,
@@ -18,12 +27,12 @@ package final class HTTPServer: Sendable {
     loops: [EventLoop],
     limits: HTTPLimits = HTTPLimits(),
     observer: HTTPObserver = HTTPObserver(),
-    tls: (@Sendable () -> TLSServerContext)? = nil,
+    encryption: @escaping @Sendable () -> Encryption = { .plain },
     handler: any RequestHandler
   ) async throws(SystemError) {
     let socket = try Socket.listen(address, port)
     let port = try Socket.port(socket)
-    try await self.init(socket, port, loops, limits, observer, tls, handler)
+    try await self.init(socket, port, loops, limits, observer, encryption, handler)
   }
 
   /// Listens on a socket file with mode 0600.
@@ -34,7 +43,15 @@ package final class HTTPServer: Sendable {
     observer: HTTPObserver = HTTPObserver(),
     handler: any RequestHandler
   ) async throws(SystemError) {
-    try await self.init(try Socket.listen(path: path), 0, loops, limits, observer, nil, handler)
+    try await self.init(
+      try Socket.listen(path: path),
+      0,
+      loops,
+      limits,
+      observer,
+      { .plain },
+      handler
+    )
   }
 
   private init(
@@ -43,7 +60,7 @@ package final class HTTPServer: Sendable {
     _ loops: [EventLoop],
     _ limits: HTTPLimits,
     _ observer: HTTPObserver,
-    _ tls: (@Sendable () -> TLSServerContext)?,
+    _ encryption: @escaping @Sendable () -> Encryption,
     _ handler: any RequestHandler
   ) async throws(SystemError) {
     precondition(!loops.isEmpty, "a server needs a loop")
@@ -52,7 +69,7 @@ package final class HTTPServer: Sendable {
       ConnectionPool($0, limits, budget, observer, share: max(1, limits.connections / loops.count))
     }
     self.port = port
-    listener = Listener(socket, loops[0], pools, tls, handler)
+    listener = Listener(socket, loops[0], pools, encryption, handler)
     let listener = listener
     let failure: SystemError? = await withCheckedContinuation { continuation in
       loops[0].post { continuation.resume(returning: listener.start()) }
@@ -82,7 +99,7 @@ private final class Listener: @unchecked Sendable {
   // SAFETY: touched only on its loop's thread.
   let loop: EventLoop
   private let pools: [ConnectionPool]
-  private let tls: (@Sendable () -> TLSServerContext)?
+  private let encryption: @Sendable () -> Encryption
   private let handler: any RequestHandler
   private var socket: FileDescriptor?
   private var watch: EventLoop.Watch?
@@ -92,13 +109,13 @@ private final class Listener: @unchecked Sendable {
     _ socket: consuming FileDescriptor,
     _ loop: EventLoop,
     _ pools: [ConnectionPool],
-    _ tls: (@Sendable () -> TLSServerContext)?,
+    _ encryption: @escaping @Sendable () -> Encryption,
     _ handler: any RequestHandler
   ) {
     self.socket = consume socket
     self.loop = loop
     self.pools = pools
-    self.tls = tls
+    self.encryption = encryption
     self.handler = handler
   }
 
@@ -126,8 +143,8 @@ private final class Listener: @unchecked Sendable {
         let pool = pools[turn % pools.count]
         turn += 1
         let handler = handler
-        let context = tls?()
-        pool.loop.post { pool.add(FileDescriptor(owning: fd), handler, context) }
+        let encryption = encryption()
+        pool.loop.post { pool.add(FileDescriptor(owning: fd), handler, encryption) }
       } catch {
         // Out of descriptors: the waiting client is served when one comes free.
         watch?.update([])

@@ -33,6 +33,7 @@ actor Installation {
   private struct Listener {
     let server: HTTPServer
     let routes: PortRoutes
+    let certificates: PortTLS
   }
 
   /// Opens the log and recovers; nothing is listened to or fired yet.
@@ -145,6 +146,7 @@ actor Installation {
   private func listen(_ port: Int, _ routes: [Route]) async throws(SystemError) -> Listener {
     let table = PortRoutes(routes)
     let (label, instruments) = ("\(port)", instruments)
+    let certificates = PortTLS(PortCertificates(routes), secrets, logger)
     let server = try await HTTPServer(
       address: configuration.address,
       port: port,
@@ -153,11 +155,13 @@ actor Installation {
         answered: { instruments.requests.increment([label, "\($0)"]) },
         connections: { instruments.connections.add(Double($0), [label]) }
       ),
+      encryption: { certificates.encryption() },
       handler: table
     )
     let paths = routes.map(\.path).joined(separator: " ")
-    report("listening on \(configuration.address):\(port) for \(paths)")
-    return Listener(server: server, routes: table)
+    let scheme = routes.contains { $0.tls != nil } ? "https" : "http"
+    report("listening on \(configuration.address):\(port) (\(scheme)) for \(paths)")
+    return Listener(server: server, routes: table, certificates: certificates)
   }
 
   /// Stops taking requests, finishes those that were accepted, and closes the log.
@@ -197,6 +201,7 @@ actor Installation {
     for (port, listener) in listeners {
       if let routes = ports[port] {
         listener.routes.replace(with: routes)
+        listener.certificates.replace(with: PortCertificates(routes))
       } else {
         await listener.server.shutdown(grace: .seconds(10))
         listeners[port] = nil

@@ -84,12 +84,15 @@ struct PlanBuilder {
       )
     }
     checkCommands(reachedFrom: open, sensors, triggers)
-    if diagnostics.hasErrors { return nil }
-    return Plan(
+    let plan = Plan(
       engine: EnginePlan(sensors: sensors, triggers: triggers),
       routes: routes,
       sources: sources
     )
+    for (_, routes) in plan.routesByPort {
+      PortCertificates(routes)?.check(routes, sourceHost.secrets, diagnostics)
+    }
+    return diagnostics.hasErrors ? nil : plan
   }
 
   private func key(of name: EventSourceName) -> EventKey {

@@ -12,9 +12,9 @@ package struct WebhookSource: EventSource, RequestHandler {
     let allowsUnauthenticated: Bool
 
     package init(from block: Block) {
-      context = WebhookContext(from: block, bodyLimit: 1 << 20)
-      block.notSupportedYet("filter")
       let own = block.block("signalbox")
+      context = WebhookContext(from: block, own: own, bodyLimit: 1 << 20)
+      block.notSupportedYet("filter")
       allowsUnauthenticated = own?.bool("unauthenticated") ?? false
       own?.finish()
       block.finish()
@@ -35,10 +35,20 @@ package struct WebhookSource: EventSource, RequestHandler {
     checkSecret(context.authSecret, "authSecret", host, block)
   }
 
-  package var isAuthenticated: Bool { context.authSecret != nil || allowsUnauthenticated }
+  package var isAuthenticated: Bool {
+    context.authSecret != nil || context.checksClients || allowsUnauthenticated
+  }
 
   package var routes: [Route] {
-    [Route(port: context.port, path: context.endpoint, method: context.method, handler: self)]
+    [
+      Route(
+        port: context.port,
+        path: context.endpoint,
+        method: context.method,
+        handler: self,
+        tls: context.tls
+      )
+    ]
   }
 
   package func accept(_ head: RequestHead) -> Acceptance {
