@@ -129,15 +129,15 @@ private final class Listener: @unchecked Sendable {
 
   func stop() {
     // Who is in the kernel's queue has been told that the connection stands.
-    accept()
+    accept(atMost: 4096)
     watch?.cancel()
     watch = nil
     socket = nil
   }
 
-  private func accept() {
-    // A bound, so that a flood of connections cannot starve those that are open.
-    for _ in 0..<64 {
+  /// A bound, so that a flood of connections cannot starve those that are open.
+  private func accept(atMost count: Int = 64) {
+    for _ in 0..<count {
       do throws(SystemError) {
         guard let fd = try next() else { return }
         let pool = pools[turn % pools.count]
