@@ -21,6 +21,8 @@ package struct Instruments: Sendable {
   package let filterErrors: Counter
   /// `port`: connections open now.
   package let connections: Gauge
+  /// `port`, `how`: requests and connections cut short: slow peers, floods, broken protocol.
+  package let misuses: Counter
   /// `source`, `event`: events that had been stored before.
   package let duplicates: Counter
   /// `sensor`, `trigger`: chains that were cut at the hop limit.
@@ -31,6 +33,11 @@ package struct Instruments: Sendable {
       "signalbox_http_requests_total",
       help: "HTTP requests answered.",
       labels: ["port", "status"]
+    )
+    misuses = metrics.counter(
+      "signalbox_http_misuse_total",
+      help: "HTTP requests and connections cut short.",
+      labels: ["port", "how"]
     )
     appended = metrics.counter(
       "signalbox_events_appended_total",

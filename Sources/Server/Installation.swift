@@ -153,7 +153,8 @@ actor Installation {
       loops: loops,
       observer: HTTPObserver(
         answered: { instruments.requests.increment([label, "\($0)"]) },
-        connections: { instruments.connections.add(Double($0), [label]) }
+        connections: { instruments.connections.add(Double($0), [label]) },
+        misused: { instruments.misuses.increment([label, $0.rawValue]) }
       ),
       encryption: { certificates.encryption() },
       handler: table

@@ -75,12 +75,12 @@ struct EncryptionTests {
   @Test("hosts on one port by name, both versions, new certificates without a dropped request")
   func encrypted() async throws {
     try await withTemporaryFolder { folder in
-      let port = try freePort()
+      let (port, console) = (try freePort(), try freePort())
       try write(source(port, one + "\n" + two), folder + "/manifests/a.yaml")
       try secret(folder, "one", TestCertificates.one, TestCertificates.oneKey)
       try secret(folder, "two", TestCertificates.two, TestCertificates.twoKey)
       try write(TestCertificates.authority, folder + "/ca")
-      let program = try Program(folder, ["--console", "127.0.0.1:0"])
+      let program = try Program(folder, ["--console", "127.0.0.1:\(console)"])
       let trust = ["--cacert", folder + "/ca"]
       func to(_ host: String) -> [String] { trust + ["--resolve", "\(host):\(port):127.0.0.1"] }
       for (host, path) in [("one.test", "a"), ("two.test", "b"), ("x.two.test", "b")] {
@@ -92,6 +92,10 @@ struct EncryptionTests {
       let old = try post("https://localhost:\(port)/a", trust + ["--tls-max", "1.2", "--http2"])
       #expect(old == Answer(version: "2", status: "202"))
       #expect(try post("http://localhost:\(port)/a", []) == Answer())
+      let question = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+      let metrics = try Socket.exchange(Array(question.utf8), port: console)
+      let count = #"signalbox_http_misuse_total{port="\#(port)",how="handshake"} 1"#
+      #expect(String(decoding: metrics, as: UTF8.self).contains(count))
 
       // The body is on its way while the certificate changes.
       let upload = Process()
