@@ -86,9 +86,14 @@ package final class HTTPServer: Sendable {
         continuation.resume()
       }
     }
-    for pool in pools {
-      await withCheckedContinuation { continuation in
-        pool.loop.post { pool.drain(grace) { continuation.resume() } }
+    // All at once: a loop that waits for an answer must not keep the others serving.
+    await withDiscardingTaskGroup { group in
+      for pool in pools {
+        group.addTask {
+          await withCheckedContinuation { continuation in
+            pool.loop.post { pool.drain(grace) { continuation.resume() } }
+          }
+        }
       }
     }
   }
