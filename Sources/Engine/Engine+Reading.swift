@@ -12,9 +12,10 @@ extension Engine {
     while !Task.isCancelled {
       guard await bus.waitForRecords(after: readThrough) else { return }
       let records: [Record]
+      let start = readThrough
       do throws(BusError) {
         records = try bus.read(
-          after: readThrough,
+          after: start,
           limit: configuration.batchRecords,
           bytes: configuration.batchBytes
         )
@@ -25,10 +26,21 @@ extension Engine {
       }
       guard let last = records.last else { continue }
       await turnstile.enter()
+      // A plan that was put in force meanwhile may have gone back.
+      guard readThrough == start else {
+        turnstile.leave()
+        continue
+      }
       let isOpen = await consume(records, through: last.position)
+      if isOpen {
+        readThrough = last.position
+        unsaved += records.count { record in
+          if case .note(let note) = record.content { note.kind != NoteKind.snapshot } else { true }
+        }
+        if unsaved >= configuration.snapshotRecords { await save() }
+      }
       turnstile.leave()
       guard isOpen else { return }
-      readThrough = last.position
       let now = MonotonicTime.now()
       let committed = bus.committed
       progress.withLock { progress in

@@ -21,6 +21,12 @@ package actor Engine {
     package var cursorInterval = 1000
     /// The wait before a bus that refused something is asked again.
     package var patience = Duration.seconds(1)
+    /// Records read after which a snapshot is written, so that the next start reads less.
+    package var snapshotRecords = 20_000
+    /// How often the engine looks whether a snapshot or the release of a place is due.
+    package var upkeepInterval = Duration.seconds(60)
+    /// How long the place of a sensor that left the manifests is kept.
+    package var holdFor = Duration.seconds(3 * 86400)
 
     package init() {}
   }
@@ -47,7 +53,13 @@ package actor Engine {
   var readThrough: Position?
   /// Events matched since the last decision on the bus.
   var unrecorded = 0
+  /// Records read since the last snapshot.
+  var unsaved = 0
+  /// Appends under way, with the last position before each.
+  var underWay: [Int: Position?] = [:]
+  private var nextAppend = 0
   private var reader: Task<Void, Never>?
+  private var upkeep: Task<Void, Never>?
   /// A batch is decided by one plan, and a plan put in force between two batches.
   let turnstile = Turnstile()
   let progress = Mutex(Progress())
@@ -82,6 +94,7 @@ package actor Engine {
   /// - Returns: the firings that wait for their ending.
   /// - Throws: `BusError`, or `NoteError` when a newer version wrote the bus.
   package func recover() async throws -> Set<FiringID> {
+    try restore()
     while true {
       let records = try bus.read(
         after: readThrough,
@@ -90,6 +103,7 @@ package actor Engine {
       )
       guard let last = records.last else { break }
       for record in records { try state.fold(record) }
+      unsaved += records.count
       readThrough = last.position
     }
     // Reading goes on where matching stopped; what lies between is bookkeeping and the events
@@ -132,6 +146,8 @@ package actor Engine {
     defer { turnstile.leave() }
     try await record(plan)
     self.plan = plan
+    // A sensor that came back goes on where it was.
+    if let cursor = state.cursor, let read = readThrough, cursor < read { readThrough = cursor }
     for trigger in Array(state.lanes.keys) { pump(trigger) }
   }
 
@@ -139,14 +155,20 @@ package actor Engine {
   package func start() {
     for trigger in Array(state.lanes.keys) { pump(trigger) }
     reader = Task { await read() }
+    upkeep = Task {
+      while !Task.isCancelled {
+        await loop.sleep(for: configuration.upkeepInterval)
+        if !Task.isCancelled { await keepUp() }
+      }
+    }
   }
 
   /// Stops reading and firing. Firings under way are taken up again by the next start; jobs of
   /// `command` go on by themselves.
   package func stop() async {
-    reader?.cancel()
-    await reader?.value
-    reader = nil
+    for task in [reader, upkeep] { task?.cancel() }
+    for task in [reader, upkeep] { await task?.value }
+    (reader, upkeep) = (nil, nil)
     let tasks = Array(running.values) + Array(retries.values)
     for task in tasks { task.cancel() }
     for task in tasks { await task.value }
@@ -155,6 +177,7 @@ package actor Engine {
     if unrecorded > 0, let cursor = state.cursor {
       await appendPatiently([.note(DecisionNote(consumed: cursor).note)], "cursor", attempts: 1)
     }
+    if unsaved > configuration.snapshotRecords / 10 { await save() }
   }
 
   /// How long the engine has been behind the bus: zero when it has read everything.
@@ -178,6 +201,10 @@ package actor Engine {
     _ what: String,
     attempts: Int = .max
   ) async -> [Appended]? {
+    nextAppend += 1
+    let number = nextAppend
+    underWay[number] = .some(bus.committed)
+    defer { underWay[number] = nil }
     for attempt in 1...attempts {
       do throws(BusError) { return try await bus.append(drafts) } catch {
         if error == .closed { return nil }

@@ -1,5 +1,5 @@
 package import Bus
-import Event
+package import Event
 package import Sensor
 
 /// Everything the engine knows, as a fold over the records of the bus: folding the same records
@@ -16,8 +16,34 @@ package struct EngineState: Equatable, Sendable {
   var lanes: [TriggerID: Lane] = [:]
   /// The last decision that is in `lanes`; what follows on the bus is still to be told.
   private(set) var decidedThrough: Position?
+  /// Sensors that are in the manifests no more, and where they would go on.
+  package private(set) var parked: [SensorID: Parked] = [:]
+  /// Where the plan was changed last.
+  private(set) var planned: Position?
+
+  package struct Parked: Equatable, Sendable {
+    /// The last record it has read.
+    package let position: Position
+    package let since: Timestamp
+    /// Fingerprints of its dependencies.
+    let dependencies: [String: String]
+  }
 
   package init() {}
+
+  /// Takes up what a snapshot says.
+  init(_ snapshot: Snapshot, _ lanes: [TriggerID: Lane]) {
+    cursor = snapshot.cursor
+    for (trigger, events) in snapshot.slots {
+      for event in events { slots.apply(.hold(trigger, event)) }
+    }
+    starts = snapshot.starts
+    sensors = snapshot.sensors
+    parked = snapshot.parked
+    planned = snapshot.planned
+    decidedThrough = snapshot.asOf
+    self.lanes = lanes
+  }
 
   /// Takes one record into account.
   /// - Throws: `NoteError` for a record a newer version wrote.
@@ -33,16 +59,41 @@ package struct EngineState: Equatable, Sendable {
       for change in decision.changes { slots.apply(change) }
       intend(decision.firings, at: record.position)
     case .note(let note) where note.kind == NoteKind.plan:
-      let plan = try PlanNote(note)
-      for change in plan.changes { slots.apply(change) }
-      for sensor in plan.sensors.keys where sensors[sensor] == nil {
-        starts[sensor] = record.position
-      }
-      for sensor in sensors.keys where plan.sensors[sensor] == nil { starts[sensor] = nil }
-      sensors = plan.sensors
+      put(try PlanNote(note), at: record)
+    case .note(let note) where note.kind == NoteKind.release:
+      let sensor = try ReleaseNote(note).sensor
+      parked[sensor] = nil
+      for trigger in slots.held.keys where trigger.sensor == sensor { slots.apply(.clear(trigger)) }
+    case .note(let note) where note.kind == NoteKind.snapshot:
+      // It says what was folded already.
+      break
     case .note(let note):
       throw NoteError(description: "a record of kind \(note.kind) was written by a newer version")
     }
+  }
+
+  /// A sensor that leaves keeps its place for a while; one that comes back in time goes on there,
+  /// and the others wait until it has caught up. A new one begins here.
+  private mutating func put(_ plan: PlanNote, at record: Record) {
+    for change in plan.changes { slots.apply(change) }
+    for (sensor, dependencies) in sensors where plan.sensors[sensor] == nil {
+      let read = [cursor, starts[sensor]].compactMap(\.self).max()
+      parked[sensor] = read.map {
+        Parked(position: $0, since: record.time, dependencies: dependencies)
+      }
+      starts[sensor] = nil
+    }
+    let added = plan.sensors.keys.filter { sensors[$0] == nil }
+    sensors = plan.sensors
+    let returning = added.compactMap { parked[$0]?.position }
+    if let first = returning.min(), let reached = cursor, first < reached {
+      for (sensor, start) in starts { starts[sensor] = max(start, reached) }
+      cursor = first
+    }
+    for sensor in added {
+      starts[sensor] = parked.removeValue(forKey: sensor)?.position ?? record.position
+    }
+    planned = record.position
   }
 
   /// Takes up the firings of the decision at `place`.
@@ -75,9 +126,12 @@ package struct EngineState: Equatable, Sendable {
     var changes: [SlotChange] = []
     for (trigger, events) in slots.held {
       for dependency in events.keys.sorted() {
-        let fingerprint = fingerprints[trigger.sensor]?[dependency]
+        // One that is gone may come back: its slots wait with its place.
+        guard let defined = fingerprints[trigger.sensor] else { continue }
+        let known = sensors[trigger.sensor] ?? parked[trigger.sensor]?.dependencies
+        let fingerprint = defined[dependency]
         if kept.contains(trigger), fingerprint != nil,
-          fingerprint == sensors[trigger.sensor]?[dependency]
+          fingerprint == known?[dependency]
         {
           continue
         }

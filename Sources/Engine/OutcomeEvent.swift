@@ -1,3 +1,4 @@
+import Bus
 package import Event
 import JSON
 package import Sensor
@@ -13,9 +14,9 @@ package enum Phase: String, Sendable, CaseIterable {
 /// Outcomes as events: source `outcomes`, subject `<namespace>/<sensor>/<trigger>/<phase>` (the
 /// namespace left out where it is `default`), type `signalbox.outcome.<phase>`.
 package enum OutcomeEvent {
-  package static let source = "outcomes"
+  package static let source = Event.outcomeSource
   /// The source of notices about the program itself.
-  package static let noticeSource = "signalbox"
+  package static let noticeSource = Event.noticeSource
   private static let typePrefix = "signalbox.outcome."
 
   /// `<namespace>/<sensor>/<trigger>/<phase>`, the namespace left out where it is `default`.
@@ -105,6 +106,30 @@ package enum OutcomeEvent {
         hops: intent.hops,
         path: intent.path
       )
+    )
+  }
+
+  /// The notice that a sensor's place was given up: `signalbox.cursor.released`. Data: `sensor`,
+  /// `after` (the last position it read) and `through` (the last one it would have read by now).
+  static func placeReleased(
+    _ sensor: SensorID,
+    _ parked: EngineState.Parked,
+    reached: Position?,
+    at time: Timestamp
+  ) -> Event {
+    let data: JSON = [
+      "sensor": .string(sensor.name), "after": .string(parked.position.description),
+      "through": .string(reached?.description ?? parked.position.description),
+      "leftAt": .string(parked.since.description),
+    ]
+    return Event(
+      id: Event.stableID("place released", sensor.description, parked.position.description),
+      namespace: sensor.namespace,
+      source: noticeSource,
+      type: "signalbox.cursor.released",
+      subject: "cursor.released",
+      time: time,
+      data: data.encoded()
     )
   }
 }

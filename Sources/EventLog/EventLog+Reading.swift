@@ -114,11 +114,9 @@ extension EventLog {
         figures.records += segment.summary.records
         figures.oldest = figures.oldest ?? segment.summary.firstTime
       }
-      if let oldest = figures.oldest, let last = shared.segments.last?.summary.lastTime {
-        figures.identitiesSince = max(
-          oldest,
-          last - configuration.identityWindow.wholeNanoseconds
-        )
+      if let oldest = figures.oldest {
+        let last = shared.segments.map(\.summary.lastTime).max() ?? oldest
+        figures.identitiesSince = max(oldest, last - configuration.identityWindow.wholeNanoseconds)
       }
       guard let holds = shared.holds?.holds else { return figures }
       for (holder, position) in holds.ranges {
@@ -126,9 +124,7 @@ extension EventLog {
           guard let last = segment.summary.lastOffset, last >= position.offset else {
             return bytes
           }
-          let start = segment.mark(after: position.offset).start
-          return bytes + segment.length
-            - (segment.firstOffset >= position.offset ? Format.headerBytes : start)
+          return bytes + segment.length - segment.mark(after: position.offset).start
         }
       }
       for (holder, positions) in holds.records {

@@ -46,21 +46,22 @@ extension LogWriter {
     try file.write(Format.encode(header), at: 0, .rollHeader)
     try file.sync(.rollSync)
     try log.disk.syncFolder(.rollFolder)
-    let sealed = log.shared.withLock { shared in
-      let sealed = shared.segments.last
+    let before = log.shared.withLock { shared in
+      let before = shared.segments.last
       shared.segments.append(Segment(name: name, header: header, file: file))
       shared.failure = nil
-      return sealed
+      return before
     }
     length = Format.headerBytes
-    guard let sealed else { return }
+    guard let before else { return }
     sealedBytes = log.shared.withLock { $0.segments.dropLast().reduce(0) { $0 + $1.length } }
-    seal(sealed)
+    seal(before)
   }
 
   /// Writes down what a segment holds. Failing costs time at the next start, nothing else.
-  private func seal(_ segment: Segment) {
-    guard let last = segment.summary.lastOffset else { return }
+  private mutating func seal(_ segment: Segment) {
+    guard let last = segment.summary.lastOffset, segment.firstOffset > sealed else { return }
+    sealed = segment.firstOffset
     let identities = log.identities.recent(from: segment.firstOffset, through: last)
     let damages = log.shared.withLock { $0.reported.filter { $0.file == segment.name } }
     let index = SegmentIndex(

@@ -13,6 +13,9 @@ struct LogWriter {
   var length: Int?
   /// Bytes of the segments before the current one.
   var sealedBytes: Int
+  /// The first offset of the newest segment whose index was made: making it again later, when
+  /// memory does not hold its identities any more, would lose them.
+  var sealed: UInt64
 
   init(_ log: EventLog, _ found: Opening) {
     self.log = log
@@ -20,6 +23,7 @@ struct LogWriter {
     nextOffset = found.nextOffset
     time = LogTime(log.configuration.clock, last: found.lastTime)
     length = found.segments.last?.length
+    sealed = found.segments.dropLast().last?.firstOffset ?? 0
     sealedBytes = found.segments.dropLast().reduce(0) { $0 + $1.length }
   }
 

@@ -149,8 +149,9 @@ struct Opening {
     recovery.records += segment.summary.records
     if let last = segment.summary.lastOffset { nextOffset = max(nextOffset, last + 1) }
     lastTime = max(lastTime, segment.summary.lastTime)
-    guard let last = segment.summary.lastOffset, last > identities.covered else { return }
-    let covered = identities.covered
+    // All of the last one, covered or not: its index is made from them when it is sealed.
+    let covered = isLast ? 0 : identities.covered
+    guard let last = segment.summary.lastOffset, last > covered else { return }
     let missing = entries.filter { $0.offset > covered }
     if !isLast {
       do throws(SystemError) {

@@ -15,7 +15,7 @@ import TestKit
 import Testing
 
 /// Answers each attempt with the next of its outcomes, the last for ever, and keeps the firings.
-private final class Script: Trigger {
+final class Script: Trigger {
   struct Spec: ManifestBlock {
     init(from block: Block) {}
   }
@@ -42,10 +42,10 @@ private final class Script: Trigger {
 }
 
 @Suite struct EngineTests {
-  private let disk = FaultyDisk()
+  let disk = FaultyDisk()
 
   /// A sensor with one trigger over dependencies that are named like the subjects they wait for.
-  private func sensor(
+  func sensor(
     _ name: String,
     _ source: String,
     _ subjects: [String],
@@ -78,7 +78,7 @@ private final class Script: Trigger {
     )
   }
 
-  private func trigger(_ sensor: SensorPlan, _ script: Script, attempts: Int = 1) -> TriggerPlan {
+  func trigger(_ sensor: SensorPlan, _ script: Script, attempts: Int = 1) -> TriggerPlan {
     TriggerPlan(
       id: sensor.triggers[0].id,
       bus: "default",
@@ -98,21 +98,29 @@ private final class Script: Trigger {
 
   /// Runs the engine on the disk until `body` is done; the firings it found waiting.
   @discardableResult
-  private func run(
+  func run(
     _ sensors: [SensorPlan],
     _ triggers: [TriggerPlan],
+    log: EventLog.Configuration = EventLog.Configuration(),
+    engine: Engine.Configuration = Engine.Configuration(),
+    clock: @escaping @Sendable () -> Timestamp = { Timestamp(nanoseconds: 0) },
     _ body: (EventLog) async throws -> Void
   ) async throws -> Set<FiringID> {
-    try await run(sensors, triggers) { (log, _) in try await body(log) }
+    try await run(sensors, triggers, log: log, engine: engine, clock: clock) { (log, _) in
+      try await body(log)
+    }
   }
 
   @discardableResult
-  private func run(
+  func run(
     _ sensors: [SensorPlan],
     _ triggers: [TriggerPlan],
+    log settings: EventLog.Configuration = EventLog.Configuration(),
+    engine configuration: Engine.Configuration = Engine.Configuration(),
+    clock: @escaping @Sendable () -> Timestamp = { Timestamp(nanoseconds: 0) },
     _ body: (EventLog, Engine) async throws -> Void
   ) async throws -> Set<FiringID> {
-    let (log, _) = try EventLog.open(disk: disk, EventLog.Configuration())
+    let (log, _) = try EventLog.open(disk: disk, settings)
     let loop = try EventLoop(name: "engine")
     var logger = Logger(label: "test")
     logger.logLevel = .critical
@@ -120,10 +128,10 @@ private final class Script: Trigger {
       bus: log,
       plan: EnginePlan(sensors: sensors, triggers: triggers),
       loop: loop,
-      configuration: Engine.Configuration(),
+      configuration: configuration,
       observer: EngineObserver(),
       logger: logger,
-      clock: { Timestamp(nanoseconds: 0) },
+      clock: clock,
       random: { 0 }
     )
     let waiting = try await engine.recover()
@@ -135,14 +143,14 @@ private final class Script: Trigger {
     return waiting
   }
 
-  private func event(_ id: String, _ subject: String) -> Draft {
+  func event(_ id: String, _ subject: String) -> Draft {
     var event = sampleEvent(id)
     event.subject = subject
     return .event(event)
   }
 
   /// Waits for the first event of `subject` and gives all events up to it.
-  private func events(_ log: EventLog, until subject: String) async throws -> [Event] {
+  func events(_ log: EventLog, until subject: String) async throws -> [Event] {
     var events: [Event] = []
     var after: Position?
     while await log.waitForRecords(after: after) {
@@ -334,7 +342,7 @@ private final class Script: Trigger {
     #expect(done.map { $0.events[0].event.id } == ids)
   }
 
-  private func decided(_ log: EventLog) throws -> Int {
+  func decided(_ log: EventLog) throws -> Int {
     try log.read(after: nil, limit: .max, bytes: .max).reduce(0) { count, record in
       guard case .note(let note) = record.content, note.kind == NoteKind.decision else {
         return count
