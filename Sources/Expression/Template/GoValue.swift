@@ -128,7 +128,7 @@ package struct GoList {
     depth = deepest + 1
   }
 
-  static let none = GoList([], isNil: true)
+  static var none: GoList { GoList([], isNil: true) }
 }
 
 /// A map with string keys. Templates change maps in place, so it is shared.
