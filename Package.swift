@@ -42,6 +42,7 @@ let package = Package(
   targets: [
     // C
     .target(name: "CLinux"),
+    .target(name: "CJQ", linkerSettings: [.linkedLibrary("jq")]),
     .target(name: "CLua", linkerSettings: [.linkedLibrary("lua5.1")]),
     .target(name: "CRE2", linkerSettings: [.linkedLibrary("re2")]),
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
@@ -62,7 +63,7 @@ let package = Package(
     module("HTTPClient", ["CCurl", "Posix"]),
     // Domain
     module("Event", ["TLS", "JSON"]),
-    module("Expression", ["CLua", "CRE2", "TLS", "JSON"]),
+    module("Expression", ["CLinux", "CJQ", "CLua", "CRE2", "Posix", "TLS", "JSON"]),
     module("Manifest", ["Posix", "JSON", yams]),
     module("Sensor", ["Event", "Expression", "JSON", "Manifest"]),
     // Services
@@ -95,7 +96,8 @@ let package = Package(
     .executableTarget(
       name: "signalbox",
       dependencies: [
-        "Posix", "TLS", "JSON", "HTTPClient", "Event", "Bus", "EventLog", "Manifest", "Observe",
+        "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Bus", "EventLog", "Manifest",
+        "Observe",
         "Triggers",
         "Server",
         arguments, logging,
@@ -108,7 +110,7 @@ let package = Package(
     tests("PosixTests", ["Posix"]),
     tests("TLSTests", ["TLS", "COpenSSL", "TestKit"]),
     tests("JSONTests", ["JSON"]),
-    tests("ExpressionTests", ["Expression", "JSON"]),
+    tests("ExpressionTests", ["Expression", "JSON", "TestKit", "signalbox"]),
     tests("ManifestTests", ["Manifest", "JSON"]),
     tests("HTTPClientTests", ["HTTPClient", "HTTP", "Posix", "TestKit"]),
     tests("SensorTests", ["Sensor", "Expression", "JSON", "Event"]),

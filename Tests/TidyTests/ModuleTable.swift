@@ -6,7 +6,7 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
   ("JSON", []),
   ("HTTPClient", ["CCurl", "Posix"]),
   ("Event", ["TLS", "JSON"]),
-  ("Expression", ["CLua", "CRE2", "TLS", "JSON"]),
+  ("Expression", ["CLinux", "CJQ", "CLua", "CRE2", "Posix", "TLS", "JSON"]),
   ("Manifest", ["Posix", "JSON", "Yams"]),
   ("Sensor", ["Event", "Expression", "JSON", "Manifest"]),
   ("HTTP", ["CNGHTTP2", "Posix", "TLS", "DequeModule"]),
@@ -34,7 +34,8 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
   (
     "signalbox",
     [
-      "Posix", "TLS", "JSON", "HTTPClient", "Event", "Bus", "EventLog", "Manifest", "Observe",
+      "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Bus", "EventLog", "Manifest",
+      "Observe",
       "Triggers",
       "Server",
       "ArgumentParser", "Logging",
