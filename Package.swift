@@ -42,26 +42,40 @@ let package = Package(
   targets: [
     // C
     .target(name: "CLinux"),
+    .target(name: "CJQ", linkerSettings: [.linkedLibrary("jq")]),
+    .target(name: "CLua", linkerSettings: [.linkedLibrary("lua5.1")]),
     .target(name: "CRE2", linkerSettings: [.linkedLibrary("re2")]),
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(
+      name: "CCurl",
+      pkgConfig: "libcurl",
+      providers: [.apt(["libcurl4-openssl-dev"])]
+    ),
+    .systemLibrary(
+      name: "CNGHTTP2",
+      pkgConfig: "libnghttp2",
+      providers: [.apt(["libnghttp2-dev"])]
+    ),
     // Platform
     module("Posix", ["CLinux", deque, heap]),
     module("TLS", ["COpenSSL"]),
     module("JSON", []),
+    module("HTTPClient", ["CCurl", "Posix"]),
     // Domain
     module("Event", ["TLS", "JSON"]),
-    module("Expression", ["CRE2", "JSON"]),
+    module("Expression", ["CLinux", "CJQ", "CLua", "CRE2", "Posix", "TLS", "JSON"]),
     module("Manifest", ["Posix", "JSON", yams]),
     module("Sensor", ["Event", "Expression", "JSON", "Manifest"]),
     // Services
-    module("HTTP", ["Posix", deque]),
+    module("HTTP", ["CNGHTTP2", "Posix", "TLS", deque]),
     module("Bus", ["Event"]),
-    module("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus"]),
+    module("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus", "JSON"]),
+    module("Observe", [logging]),
     // Port
-    module("Plugin", ["JSON", "Event", "Manifest", "HTTP"]),
+    module("Plugin", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "HTTP"]),
     // Plugins
     module("EventSources", ["TLS", "JSON", "Event", "Manifest", "HTTP", "Plugin"]),
-    module("Triggers", ["JSON", "Event", "Manifest", "Plugin"]),
+    module("Triggers", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "Plugin"]),
     // Core
     module(
       "Engine",
@@ -74,15 +88,19 @@ let package = Package(
     module(
       "Server",
       [
-        "Posix", "TLS", "JSON", "Event", "Expression", "Manifest", "Sensor", "HTTP", "Bus",
-        "EventLog", "Plugin", "EventSources", "Triggers", "Engine", logging,
+        "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "Sensor", "HTTP",
+        "Bus",
+        "EventLog", "Observe", "Plugin", "EventSources", "Triggers", "Engine", logging,
       ]
     ),
     .executableTarget(
       name: "signalbox",
       dependencies: [
-        "Posix", "TLS", "JSON", "Event", "Bus", "EventLog", "Manifest", "Server", arguments,
-        logging,
+        "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Bus", "EventLog", "Manifest",
+        "Observe",
+        "Triggers",
+        "Server",
+        arguments, logging,
       ],
       swiftSettings: strict
     ),
@@ -90,11 +108,13 @@ let package = Package(
     // Tests
     tests("TidyTests", []),
     tests("PosixTests", ["Posix"]),
-    tests("TLSTests", ["TLS"]),
+    tests("TLSTests", ["TLS", "COpenSSL", "TestKit"]),
     tests("JSONTests", ["JSON"]),
-    tests("ExpressionTests", ["Expression", "JSON"]),
+    tests("ExpressionTests", ["Expression", "JSON", "TestKit", "signalbox"]),
     tests("ManifestTests", ["Manifest", "JSON"]),
-    tests("HTTPTests", ["HTTP", "Posix"]),
+    tests("HTTPClientTests", ["HTTPClient", "HTTP", "Posix", "TestKit"]),
+    tests("SensorTests", ["Sensor", "Expression", "JSON", "Event"]),
+    tests("HTTPTests", ["HTTP", "Posix", "TLS", "TestKit", "CNGHTTP2"]),
     tests(
       "EventSourcesTests",
       ["EventSources", "Plugin", "Manifest", "HTTP", "Event", "JSON", "TLS"]
@@ -108,12 +128,30 @@ let package = Package(
     ),
     tests(
       "EndToEndTests",
-      ["Posix", "JSON", "TLS", "EventLog", "Bus", "Event", "TestKit", "signalbox"]
+      [
+        "Posix", "JSON", "TLS", "HTTP", "EventLog", "Bus", "Event", "Sensor", "Engine", "TestKit",
+        "signalbox",
+      ]
     ),
+    tests(
+      "TriggersTests",
+      [
+        "Triggers", "Plugin", "Manifest", "Event", "JSON", "Posix", "HTTP", "HTTPClient", "TestKit",
+        "signalbox",
+      ]
+    ),
+    tests("ObserveTests", ["Observe", logging]),
     tests("EventTests", ["Event"]),
     tests(
       "EventLogTests",
-      ["EventLog", "Bus", "Event", "Posix", "CLinux", "TestKit", "eventlog-appender"]
+      ["EventLog", "Bus", "Event", "JSON", "Posix", "CLinux", "TestKit", "eventlog-appender"]
+    ),
+    // `swift run -c release log-torture --points 100000 --seed 1`
+    .executableTarget(
+      name: "log-torture",
+      dependencies: ["EventLog", "TestKit"],
+      path: "Tests/LogTorture",
+      swiftSettings: strict
     ),
     // Killed in the middle of its work by EventLogTests.
     .executableTarget(

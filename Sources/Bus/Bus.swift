@@ -47,6 +47,9 @@ package struct Note: Equatable, Sendable {
   package let kind: UInt8
   package let bytes: [UInt8]
 
+  /// The kind of a note from which its writer can begin to read: it stands for all before.
+  package static let snapshotKind: UInt8 = 3
+
   package init(kind: UInt8, bytes: [UInt8]) {
     self.kind = kind
     self.bytes = bytes
@@ -72,10 +75,26 @@ package struct Appended: Equatable, Sendable {
   /// Where the draft, or for a duplicate the first event of that identity, is stored.
   package let position: Position
   package let isDuplicate: Bool
+  /// The id under which an event is stored whose own id another event has; nil otherwise.
+  package let otherID: String?
 
-  package init(position: Position, isDuplicate: Bool) {
+  package init(position: Position, isDuplicate: Bool, otherID: String? = nil) {
     self.position = position
     self.isDuplicate = isDuplicate
+    self.otherID = otherID
+  }
+}
+
+/// What must stay on a bus although it is old.
+package struct Holds: Equatable, Sendable {
+  /// By the name of who holds: everything from a position on.
+  package var ranges: [String: Position]
+  /// By the name of who holds: single records.
+  package var records: [String: Set<Position>]
+
+  package init(ranges: [String: Position] = [:], records: [String: Set<Position>] = [:]) {
+    self.ranges = ranges
+    self.records = records
   }
 }
 
@@ -101,6 +120,8 @@ package enum BusError: Error, Equatable, CustomStringConvertible {
 
 /// The durable, ordered store between event sources and sensors. The embedded log and Kafka
 /// implement it; `TestKit` holds the suite both must pass.
+///
+/// A bus that was told nothing keeps everything.
 ///
 /// Promises: `append` returns only when its drafts survive a crash of the process and of the
 /// machine; a reader never sees what a crash can unsay; each record is stored whole or not at
@@ -129,6 +150,19 @@ package protocol Bus: Sendable {
   /// cancelled: false.
   func waitForRecords(after position: Position?) async -> Bool
 
+  /// The last note of `Note.snapshotKind`; nil when there is none.
+  var snapshot: Position? { get }
+
+  /// Says what is still needed; the rest may go when it is older than the retention. Until the
+  /// next call everything after `committed` at the time of this one is held as well.
+  func hold(_ holds: Holds)
+
   /// Finishes appends that were accepted, refuses new ones, releases files and connections.
   func close() async
+}
+
+extension Bus {
+  package var snapshot: Position? { nil }
+
+  package func hold(_ holds: Holds) {}
 }

@@ -31,19 +31,22 @@ int clinux_accept(int listener) {
   return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
-static volatile int forward_fd = -1;
+static volatile int forward_fds[NSIG];
 
 static void forward(int number) {
-  (void)number;
   int saved = errno;
   uint64_t one = 1;
-  ssize_t done = write(forward_fd, &one, sizeof one);
+  ssize_t done = write(forward_fds[number], &one, sizeof one);
   (void)done;
   errno = saved;
 }
 
 int clinux_forward_signal(int signal, int fd) {
-  forward_fd = fd;
+  if (signal <= 0 || signal >= NSIG) {
+    errno = EINVAL;
+    return -1;
+  }
+  forward_fds[signal] = fd;
   struct sigaction action = {.sa_handler = forward, .sa_flags = SA_RESTART};
   sigemptyset(&action.sa_mask);
   return sigaction(signal, &action, NULL);

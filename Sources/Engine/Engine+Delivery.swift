@@ -10,66 +10,96 @@ import Sensor
 extension Engine {
   /// Starts what may start of one trigger.
   func pump(_ trigger: TriggerID) {
-    guard var lane = lanes[trigger] else { return }
-    repeat {
+    // Moved out, so that it is changed in place and not copied.
+    guard var lane = state.lanes.removeValue(forKey: trigger) else { return }
+    lane.concurrency = plan.triggers[trigger]?.concurrency ?? 1
+    while true {
       while let intent = lane.next() {
         running[intent.id] = Task {
-          await deliver(intent)
-          finished(intent)
+          let isSettled = await deliver(intent)
+          finished(intent, isSettled)
         }
       }
-      if lane.wantsRefill { refill(&lane, trigger) }
-    } while lane.waitingCount > 0 && lane.running < lane.concurrency
-    lanes[trigger] = lane.isIdle ? nil : lane
+      guard lane.wantsRefill, refill(&lane, trigger) else { break }
+    }
+    if !lane.isIdle { state.lanes[trigger] = lane }
   }
 
-  private func finished(_ intent: Intent) {
+  private func finished(_ intent: Intent, _ isSettled: Bool) {
     running[intent.id] = nil
-    lanes[intent.trigger]?.finished()
+    if isSettled { state.end(intent.id, of: intent.trigger) }
     if !Task.isCancelled { pump(intent.trigger) }
   }
 
-  /// Reads firings of one trigger that had no place in memory, in log order.
-  private func refill(_ lane: inout Lane, _ trigger: TriggerID) {
-    guard let start = lane.spilled else { return }
-    var intents: [Intent] = []
+  /// Reads firings of one trigger that had no place in memory, in log order; false when that
+  /// failed and is tried again later.
+  private func refill(_ lane: inout Lane, _ trigger: TriggerID) -> Bool {
+    guard let spill = lane.spill else { return true }
     do {
-      var records = try bus.record(at: start.record).map { [$0] } ?? []
-      var after = start.record
-      while true {
-        for record in records {
-          guard case .note(let note) = record.content, note.kind == NoteKind.decision else {
-            continue
-          }
-          for (number, intent) in try DecisionNote(note).firings.enumerated()
-          where intent.trigger == trigger {
-            if record.position == start.record && number < start.number { continue }
-            if intents.count == Lane.capacity {
-              lane.refill(intents, rest: Lane.Place(record: record.position, number: number))
-              return
-            }
-            intents.append(intent)
-          }
+      var entries: [Lane.Entry] = []
+      var rest: Lane.Place?
+      try scan(from: spill.first, of: trigger) { entry in
+        guard lane.misses(entry.intent.id) else { return true }
+        if entries.count == Lane.capacity {
+          rest = entry.place
+          return false
         }
-        records = try bus.read(
-          after: after,
-          limit: configuration.batchRecords,
-          bytes: configuration.batchBytes
-        )
-        guard let last = records.last else { break }
-        after = last.position
+        entries.append(entry)
+        return true
       }
-      lane.refill(intents, rest: nil)
+      lane.refill(entries, rest: rest)
+      return true
     } catch {
-      // The place is kept; the next ending or firing of this trigger tries again.
       logger.error(
-        "firings could not be read back from the bus",
+        "firings could not be read back from the bus; trying again",
         metadata: ["trigger": "\(trigger)", "error": "\(error)"]
       )
+      guard retries[trigger] == nil else { return false }
+      retries[trigger] = Task {
+        await loop.sleep(for: configuration.patience)
+        retries[trigger] = nil
+        if !Task.isCancelled { pump(trigger) }
+      }
+      return false
     }
   }
 
-  private func deliver(_ intent: Intent) async {
+  /// Visits the decided firings of one trigger from `start` on, until `visit` answers false.
+  ///
+  /// What is on the bus but not in the state yet is left out: its decision is under way in
+  /// another task, which will add it.
+  func scan(
+    from start: Lane.Place,
+    of trigger: TriggerID,
+    _ visit: (Lane.Entry) -> Bool
+  ) throws {
+    guard let end = state.decidedThrough else { return }
+    var records = try bus.record(at: start.record).map { [$0] } ?? []
+    var after = start.record
+    while true {
+      for record in records where record.position <= end {
+        guard case .note(let note) = record.content, note.kind == NoteKind.decision else {
+          continue
+        }
+        for (number, intent) in try DecisionNote(note).firings.enumerated()
+        where intent.trigger == trigger {
+          let place = Lane.Place(record: record.position, number: number)
+          if place >= start, !visit(Lane.Entry(intent: intent, place: place)) { return }
+        }
+      }
+      guard after < end else { return }
+      records = try bus.read(
+        after: after,
+        limit: configuration.batchRecords,
+        bytes: configuration.batchBytes
+      )
+      guard let last = records.last else { return }
+      after = last.position
+    }
+  }
+
+  /// Whether its ending is on the log.
+  private func deliver(_ intent: Intent) async -> Bool {
     let began = clock()
     guard let trigger = plan.triggers[intent.trigger] else {
       let why = "the trigger is no longer in the manifests"
@@ -93,11 +123,14 @@ extension Engine {
     }
     if isAwaited(intent, .started) {
       let event = OutcomeEvent.make(intent, .started, at: began, details: [])
-      guard await appendPatiently([.event(event)], "started event") != nil else { return }
+      guard await appendPatiently([.event(event)], "started event") != nil else { return false }
     }
-    guard let ending = await attempts(intent, trigger, rendered, firing, began) else { return }
-    await settle(intent, ending.phase, ending)
+    guard let ending = await attempts(intent, trigger, rendered, firing, began) else {
+      return false
+    }
+    let isSettled = await settle(intent, ending.phase, ending)
     rendered.trigger.forget(intent.id)
+    return isSettled
   }
 
   /// Tries until it ends; nil when the program is shutting down.
@@ -156,6 +189,9 @@ extension Engine {
     }
   }
 
+  /// A larger result is left out of the outcome.
+  private static var resultBytes: Int { 1 << 20 }
+
   private struct Ending {
     var phase = Phase.succeeded
     let attempts: Int
@@ -171,7 +207,7 @@ extension Engine {
     }
   }
 
-  private func settle(_ intent: Intent, _ phase: Phase, _ ending: Ending) async {
+  private func settle(_ intent: Intent, _ phase: Phase, _ ending: Ending) async -> Bool {
     var details: [JSON.Member] = [
       .init(key: "generation", value: .string(intent.generation)),
       .init(key: "attempts", value: JSON(ending.attempts)),
@@ -179,9 +215,14 @@ extension Engine {
       .init(key: "finishedAt", value: .string(clock().description)),
     ]
     if let why = ending.why { details.append(.init(key: "why", value: .string(why))) }
-    if ending.result != .null { details.append(.init(key: "result", value: ending.result)) }
+    if ending.result != .null {
+      let bytes = ending.result.encoded().count
+      let note: JSON = ["leftOut": .string("\(bytes) bytes, more than an outcome holds")]
+      let result = bytes > Self.resultBytes ? note : ending.result
+      details.append(.init(key: "result", value: result))
+    }
     let event = OutcomeEvent.make(intent, phase, at: clock(), details: details)
-    guard await appendPatiently([.event(event)], "outcome") != nil else { return }
+    guard await appendPatiently([.event(event)], "outcome") != nil else { return false }
     observer.settled(intent.trigger, phase)
     var metadata: Logger.Metadata = [
       "trigger": "\(intent.trigger)", "firing": "\(intent.id)", "phase": "\(phase.rawValue)",
@@ -189,6 +230,7 @@ extension Engine {
     ]
     if let why = ending.why { metadata["error"] = "\(why)" }
     logger.log(level: phase == .succeeded ? .info : .warning, "a firing ended", metadata: metadata)
+    return true
   }
 
   private func isAwaited(_ intent: Intent, _ phase: Phase) -> Bool {

@@ -21,6 +21,12 @@ package actor Engine {
     package var cursorInterval = 1000
     /// The wait before a bus that refused something is asked again.
     package var patience = Duration.seconds(1)
+    /// Records read after which a snapshot is written, so that the next start reads less.
+    package var snapshotRecords = 20_000
+    /// How often the engine looks whether a snapshot or the release of a place is due.
+    package var upkeepInterval = Duration.seconds(60)
+    /// How long the place of a sensor that left the manifests is kept.
+    package var holdFor = Duration.seconds(3 * 86400)
 
     package init() {}
   }
@@ -31,7 +37,7 @@ package actor Engine {
   }
 
   let bus: any Bus
-  let plan: EnginePlan
+  private(set) var plan: EnginePlan
   let configuration: Configuration
   let observer: EngineObserver
   let logger: Logger
@@ -40,15 +46,25 @@ package actor Engine {
   let random: @Sendable () -> Double
 
   var state = EngineState()
-  var lanes: [TriggerID: Lane] = [:]
   var running: [FiringID: Task<Void, Never>] = [:]
+  /// Lanes whose reading back from the bus failed.
+  var retries: [TriggerID: Task<Void, Never>] = [:]
   /// The last record read, of any kind.
-  private var readThrough: Position?
-  private var unrecorded = 0
+  var readThrough: Position?
+  /// Events matched since the last decision on the bus.
+  var unrecorded = 0
+  /// Records read since the last snapshot.
+  var unsaved = 0
+  /// Appends under way, with the last position before each.
+  var underWay: [Int: Position?] = [:]
+  private var nextAppend = 0
   private var reader: Task<Void, Never>?
-  private let progress = Mutex(Progress())
+  private var upkeep: Task<Void, Never>?
+  /// A batch is decided by one plan, and a plan put in force between two batches.
+  let turnstile = Turnstile()
+  let progress = Mutex(Progress())
 
-  private struct Progress {
+  struct Progress {
     var readThrough: Position?
     var caughtUpAt = MonotonicTime.now()
   }
@@ -78,6 +94,7 @@ package actor Engine {
   /// - Returns: the firings that wait for their ending.
   /// - Throws: `BusError`, or `NoteError` when a newer version wrote the bus.
   package func recover() async throws -> Set<FiringID> {
+    try restore()
     while true {
       let records = try bus.read(
         after: readThrough,
@@ -86,42 +103,81 @@ package actor Engine {
       )
       guard let last = records.last else { break }
       for record in records { try state.fold(record) }
+      unsaved += records.count
       readThrough = last.position
     }
     // Reading goes on where matching stopped; what lies between is bookkeeping and the events
     // that were not matched before the crash.
-    if let note = state.adopting(plan.interlocking) {
-      let appended = try await bus.append([.note(note.note)])
-      if let position = appended.first?.position {
-        try state.fold(Record(position: position, time: clock(), content: .note(note.note)))
-      }
-    }
+    try await record(plan)
     readThrough = state.cursor
     progress.withLock { $0.readThrough = state.cursor }
-    return Set(state.pending.keys)
+    return try unfinished()
+  }
+
+  /// The firings without an ending, those that are only on the bus included.
+  private func unfinished() throws -> Set<FiringID> {
+    var unfinished: Set<FiringID> = []
+    for (trigger, lane) in state.lanes {
+      unfinished.formUnion(lane.waiting.map(\.intent.id))
+      guard let spill = lane.spill else { continue }
+      try scan(from: spill.first, of: trigger) { entry in
+        if lane.misses(entry.intent.id) { unfinished.insert(entry.intent.id) }
+        return true
+      }
+    }
+    return unfinished
+  }
+
+  /// Makes it durable that `plan` holds from here on.
+  private func record(_ plan: EnginePlan) async throws {
+    guard let note = state.adopting(plan.interlocking) else { return }
+    let appended = try await bus.append([.note(note.note)])
+    if let position = appended.first?.position {
+      try state.fold(Record(position: position, time: clock(), content: .note(note.note)))
+    }
+  }
+
+  /// Puts another plan in force between two batches. New sensors begin at the end of the bus;
+  /// slots whose dependency was edited are emptied; firings that wait are carried out as the new
+  /// plan says.
+  /// - Throws: `BusError`; the old plan is then still in force.
+  package func adopt(_ plan: EnginePlan) async throws {
+    await turnstile.enter()
+    defer { turnstile.leave() }
+    try await record(plan)
+    self.plan = plan
+    // A sensor that came back goes on where it was.
+    if let cursor = state.cursor, let read = readThrough, cursor < read { readThrough = cursor }
+    for trigger in Array(state.lanes.keys) { pump(trigger) }
   }
 
   /// Takes up what waits and goes on reading, until `stop`.
   package func start() {
-    for intent in state.pendingInOrder {
-      withLane(intent.trigger) { $0.recover(intent) }
-    }
-    for trigger in lanes.keys { pump(trigger) }
+    for trigger in Array(state.lanes.keys) { pump(trigger) }
     reader = Task { await read() }
+    upkeep = Task {
+      while !Task.isCancelled {
+        await loop.sleep(for: configuration.upkeepInterval)
+        if !Task.isCancelled { await keepUp() }
+      }
+    }
   }
 
   /// Stops reading and firing. Firings under way are taken up again by the next start; jobs of
   /// `command` go on by themselves.
   package func stop() async {
-    reader?.cancel()
-    await reader?.value
-    reader = nil
-    for task in running.values { task.cancel() }
-    for task in running.values { await task.value }
+    for task in [reader, upkeep] { task?.cancel() }
+    for task in [reader, upkeep] { await task?.value }
+    (reader, upkeep) = (nil, nil)
+    let tasks = Array(running.values) + Array(retries.values)
+    for task in tasks { task.cancel() }
+    for task in tasks { await task.value }
     running = [:]
+    retries = [:]
     if unrecorded > 0, let cursor = state.cursor {
       await appendPatiently([.note(DecisionNote(consumed: cursor).note)], "cursor", attempts: 1)
     }
+    if unsaved > configuration.snapshotRecords / 10 { await save() }
   }
 
   /// How long the engine has been behind the bus: zero when it has read everything.
@@ -135,116 +191,6 @@ package actor Engine {
     }
   }
 
-  // MARK: Reading
-
-  private func read() async {
-    while !Task.isCancelled {
-      guard await bus.waitForRecords(after: readThrough) else { return }
-      let records: [Record]
-      do throws(BusError) {
-        records = try bus.read(
-          after: readThrough,
-          limit: configuration.batchRecords,
-          bytes: configuration.batchBytes
-        )
-      } catch {
-        logger.error("reading the bus failed; trying again", metadata: ["error": "\(error)"])
-        await loop.sleep(for: configuration.patience)
-        continue
-      }
-      guard let last = records.last else { continue }
-      guard await consume(records, through: last.position) else { return }
-      readThrough = last.position
-      let now = MonotonicTime.now()
-      let committed = bus.committed
-      progress.withLock { progress in
-        progress.readThrough = last.position
-        if committed == last.position { progress.caughtUpAt = now }
-      }
-    }
-  }
-
-  /// Decides on a batch, makes the decision durable, then acts on it; false when the bus closed.
-  private func consume(_ records: [Record], through last: Position) async -> Bool {
-    var intents: [Intent] = []
-    var changes: [SlotChange] = []
-    var notices: [Draft] = []
-    let starts = state.starts
-    for record in records {
-      guard case .event(let event) = record.content else { continue }
-      unrecorded += 1
-      let step = plan.interlocking.step(
-        event,
-        at: record.position.description,
-        &state.slots,
-        isActive: { sensor in starts[sensor].map { record.position > $0 } ?? false }
-      )
-      changes += step.changes
-      for verdict in step.verdicts { judged(verdict, event) }
-      for decision in step.decisions {
-        guard let trigger = plan.triggers[decision.trigger] else { continue }
-        let intent = Intent(
-          decision,
-          kind: trigger.kind,
-          bus: trigger.bus,
-          generation: trigger.generation
-        )
-        if decision.hops > configuration.hopLimit {
-          notices.append(.event(stopped(intent)))
-        } else {
-          intents.append(intent)
-        }
-      }
-    }
-    state.advance(to: last)
-    if intents.isEmpty && changes.isEmpty && notices.isEmpty
-      && unrecorded < configuration.cursorInterval
-    {
-      return true
-    }
-    let note = DecisionNote(consumed: last, firings: intents, changes: changes)
-    // The notices first: repeated after a crash they deduplicate, the decision would not.
-    guard
-      let appended = await appendPatiently(notices + [.note(note.note)], "decision"),
-      let place = appended.last?.position
-    else { return false }
-    unrecorded = 0
-    for (number, intent) in intents.enumerated() {
-      observer.fired(intent.trigger)
-      withLane(intent.trigger) { $0.add(intent, at: Lane.Place(record: place, number: number)) }
-    }
-    for trigger in Set(intents.map(\.trigger)) { pump(trigger) }
-    return true
-  }
-
-  private func judged(_ verdict: Step.Verdict, _ event: Event) {
-    switch verdict.filter {
-    case .pass: observer.judged(verdict.sensor, verdict.dependency, .passed)
-    case .refused: observer.judged(verdict.sensor, verdict.dependency, .refused)
-    case .error(let why):
-      observer.judged(verdict.sensor, verdict.dependency, .error)
-      logger.warning(
-        "a filter could not judge an event",
-        metadata: [
-          "sensor": "\(verdict.sensor)", "dependency": "\(verdict.dependency)",
-          "event": "\(event.id)", "error": "\(why)",
-        ]
-      )
-    }
-  }
-
-  private func stopped(_ intent: Intent) -> Event {
-    observer.stopped(intent.trigger)
-    logger.warning(
-      "a chain of automations reached the hop limit and was cut",
-      metadata: [
-        "trigger": "\(intent.trigger)", "limit": "\(configuration.hopLimit)",
-        "chain": "\(intent.path.joined(separator: " -> "))",
-      ]
-    )
-    return OutcomeEvent.loopStopped(intent, limit: configuration.hopLimit, at: clock())
-  }
-
   // MARK: The bus, patiently
 
   /// Appends until it succeeds; nil when the bus closed, the task was cancelled or `attempts`
@@ -255,9 +201,17 @@ package actor Engine {
     _ what: String,
     attempts: Int = .max
   ) async -> [Appended]? {
+    nextAppend += 1
+    let number = nextAppend
+    underWay[number] = .some(bus.committed)
+    defer { underWay[number] = nil }
     for attempt in 1...attempts {
       do throws(BusError) { return try await bus.append(drafts) } catch {
         if error == .closed { return nil }
+        if case .tooLarge = error {
+          logger.critical("the bus cannot hold a \(what)", metadata: ["error": "\(error)"])
+          return nil
+        }
         if attempt == 1 || attempt % 60 == 0 {
           logger.error(
             "the bus did not take a \(what); trying again",
@@ -272,8 +226,4 @@ package actor Engine {
     return nil
   }
 
-  func withLane(_ trigger: TriggerID, _ body: (inout Lane) -> Void) {
-    let concurrency = plan.triggers[trigger]?.concurrency ?? 1
-    body(&lanes[trigger, default: Lane(concurrency: concurrency)])
-  }
 }

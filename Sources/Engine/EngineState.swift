@@ -12,45 +12,104 @@ package struct EngineState: Equatable, Sendable {
   package private(set) var starts: [SensorID: Position] = [:]
   /// Fingerprints of the dependencies of the current plan.
   package private(set) var sensors: [SensorID: [String: String]] = [:]
-  /// Firings without an ending, by id.
-  package private(set) var pending: [FiringID: Intent] = [:]
-  /// The order of `pending`; may name some that have ended.
-  private var order: [FiringID] = []
+  /// Firings without an ending.
+  var lanes: [TriggerID: Lane] = [:]
+  /// The last decision that is in `lanes`; what follows on the bus is still to be told.
+  private(set) var decidedThrough: Position?
+  /// Sensors that are in the manifests no more, and where they would go on.
+  package private(set) var parked: [SensorID: Parked] = [:]
+  /// Where the plan was changed last.
+  private(set) var planned: Position?
+
+  package struct Parked: Equatable, Sendable {
+    /// The last record it has read.
+    package let position: Position
+    package let since: Timestamp
+    /// Fingerprints of its dependencies.
+    let dependencies: [String: String]
+  }
 
   package init() {}
 
-  /// The firings without an ending, in the order they were decided.
-  package var pendingInOrder: [Intent] { order.compactMap { pending[$0] } }
+  /// Takes up what a snapshot says.
+  init(_ snapshot: Snapshot, _ lanes: [TriggerID: Lane]) {
+    cursor = snapshot.cursor
+    for (trigger, events) in snapshot.slots {
+      for event in events { slots.apply(.hold(trigger, event)) }
+    }
+    starts = snapshot.starts
+    sensors = snapshot.sensors
+    parked = snapshot.parked
+    planned = snapshot.planned
+    decidedThrough = snapshot.asOf
+    self.lanes = lanes
+  }
 
   /// Takes one record into account.
   /// - Throws: `NoteError` for a record a newer version wrote.
   package mutating func fold(_ record: Record) throws(NoteError) {
     switch record.content {
     case .event(let event):
-      if let ended = OutcomeEvent.endedFiring(event) { pending[ended] = nil }
-    case .note(let note) where note.kind == NoteKind.decision:
-      decided(try DecisionNote(note))
-    case .note(let note) where note.kind == NoteKind.plan:
-      let plan = try PlanNote(note)
-      for change in plan.changes { slots.apply(change) }
-      for sensor in plan.sensors.keys where sensors[sensor] == nil {
-        starts[sensor] = record.position
+      if let ended = OutcomeEvent.endedFiring(event), let trigger = OutcomeEvent.trigger(event) {
+        end(ended, of: trigger)
       }
-      for sensor in sensors.keys where plan.sensors[sensor] == nil { starts[sensor] = nil }
-      sensors = plan.sensors
+    case .note(let note) where note.kind == NoteKind.decision:
+      let decision = try DecisionNote(note)
+      cursor = decision.consumed
+      for change in decision.changes { slots.apply(change) }
+      intend(decision.firings, at: record.position)
+    case .note(let note) where note.kind == NoteKind.plan:
+      put(try PlanNote(note), at: record)
+    case .note(let note) where note.kind == NoteKind.release:
+      let sensor = try ReleaseNote(note).sensor
+      parked[sensor] = nil
+      for trigger in slots.held.keys where trigger.sensor == sensor { slots.apply(.clear(trigger)) }
+    case .note(let note) where note.kind == NoteKind.snapshot:
+      // It says what was folded already.
+      break
     case .note(let note):
       throw NoteError(description: "a record of kind \(note.kind) was written by a newer version")
     }
-    if order.count > 2 * pending.count + 1024 { order.removeAll { pending[$0] == nil } }
   }
 
-  private mutating func decided(_ decision: DecisionNote) {
-    cursor = decision.consumed
-    for change in decision.changes { slots.apply(change) }
-    for intent in decision.firings {
-      pending[intent.id] = intent
-      order.append(intent.id)
+  /// A sensor that leaves keeps its place for a while; one that comes back in time goes on there,
+  /// and the others wait until it has caught up. A new one begins here.
+  private mutating func put(_ plan: PlanNote, at record: Record) {
+    for change in plan.changes { slots.apply(change) }
+    for (sensor, dependencies) in sensors where plan.sensors[sensor] == nil {
+      let read = [cursor, starts[sensor]].compactMap(\.self).max()
+      parked[sensor] = read.map {
+        Parked(position: $0, since: record.time, dependencies: dependencies)
+      }
+      starts[sensor] = nil
     }
+    let added = plan.sensors.keys.filter { sensors[$0] == nil }
+    sensors = plan.sensors
+    let returning = added.compactMap { parked[$0]?.position }
+    if let first = returning.min(), let reached = cursor, first < reached {
+      for (sensor, start) in starts { starts[sensor] = max(start, reached) }
+      cursor = first
+    }
+    for sensor in added {
+      starts[sensor] = parked.removeValue(forKey: sensor)?.position ?? record.position
+    }
+    planned = record.position
+  }
+
+  /// Takes up the firings of the decision at `place`.
+  mutating func intend(_ intents: [Intent], at place: Position) {
+    for (number, intent) in intents.enumerated() {
+      lanes[intent.trigger, default: Lane()].add(
+        intent,
+        at: Lane.Place(record: place, number: number)
+      )
+    }
+    decidedThrough = place
+  }
+
+  mutating func end(_ firing: FiringID, of trigger: TriggerID) {
+    lanes[trigger]?.end(firing)
+    if lanes[trigger]?.isIdle == true { lanes[trigger] = nil }
   }
 
   /// The record that makes `interlocking` the plan from here on: nil when it is already. Slots
@@ -67,9 +126,12 @@ package struct EngineState: Equatable, Sendable {
     var changes: [SlotChange] = []
     for (trigger, events) in slots.held {
       for dependency in events.keys.sorted() {
-        let fingerprint = fingerprints[trigger.sensor]?[dependency]
+        // One that is gone may come back: its slots wait with its place.
+        guard let defined = fingerprints[trigger.sensor] else { continue }
+        let known = sensors[trigger.sensor] ?? parked[trigger.sensor]?.dependencies
+        let fingerprint = defined[dependency]
         if kept.contains(trigger), fingerprint != nil,
-          fingerprint == sensors[trigger.sensor]?[dependency]
+          fingerprint == known?[dependency]
         {
           continue
         }

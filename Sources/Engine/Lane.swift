@@ -1,59 +1,104 @@
 import Bus
 import DequeModule
+import Event
+import Sensor
 
-/// The firings of one trigger: which wait, how many run, and from where the rest is on the log.
+/// The firings of one trigger: which wait, which run, and from where the rest is on the log.
 ///
 /// A state machine without I/O. At most `capacity` waiting firings are in memory; what comes
 /// after stays on the log and is read again when its turn comes, so a trigger that is stuck costs
 /// a bounded amount of memory and holds up nobody else.
-struct Lane {
+struct Lane: Equatable, Sendable {
   static let capacity = 1024
 
   /// A firing's place: the decision record, and its number within.
-  struct Place: Equatable {
+  struct Place: Hashable, Comparable, Sendable {
     let record: Position
     let number: Int
+
+    static func < (a: Place, b: Place) -> Bool { (a.record, a.number) < (b.record, b.number) }
   }
 
-  private(set) var running = 0
-  let concurrency: Int
-  private var waiting = Deque<Intent>()
-  /// The first firing that is only on the log; later ones of this trigger are there too.
-  private(set) var spilled: Place?
+  struct Entry: Equatable, Sendable {
+    let intent: Intent
+    let place: Place
+  }
 
-  init(concurrency: Int) { self.concurrency = concurrency }
+  /// Firings that are only on the log: every unfinished one of this trigger from `first` on that
+  /// is not in memory.
+  struct Spill: Equatable, Sendable {
+    let first: Place
+    /// No record that these firings need is before it.
+    var oldest: Position
+  }
+
+  var concurrency = 1
+  private(set) var running: [FiringID: Entry] = [:]
+  private(set) var waiting = Deque<Entry>()
+  private(set) var spill: Spill?
+  /// Those that wait or run.
+  private var members: Set<FiringID> = []
+  /// Endings of spilled firings, seen while the log is read at the start.
+  private var ended: Set<FiringID> = []
 
   /// Whether the log has to be read for more.
-  var wantsRefill: Bool { waiting.isEmpty && spilled != nil && running < concurrency }
+  var wantsRefill: Bool { waiting.isEmpty && spill != nil && running.count < concurrency }
 
-  var isIdle: Bool { running == 0 && waiting.isEmpty && spilled == nil }
+  var isIdle: Bool { members.isEmpty && spill == nil }
 
-  var waitingCount: Int { waiting.count }
-
+  /// Takes a firing that was decided on, once however often it is told.
   mutating func add(_ intent: Intent, at place: Place) {
-    if spilled != nil { return }
-    if waiting.count >= Self.capacity {
-      spilled = place
+    if members.contains(intent.id) { return }
+    if spill != nil || waiting.count >= Self.capacity {
+      let oldest = intent.oldest(place.record)
+      spill = Spill(first: spill?.first ?? place, oldest: min(spill?.oldest ?? oldest, oldest))
       return
     }
-    waiting.append(intent)
+    members.insert(intent.id)
+    waiting.append(Entry(intent: intent, place: place))
   }
 
-  /// A firing found on the log when starting: it waits in memory, whatever the number.
-  mutating func recover(_ intent: Intent) { waiting.append(intent) }
+  /// Whether a firing found on the log behind `spill` is still to be carried out.
+  func misses(_ id: FiringID) -> Bool { !members.contains(id) && !ended.contains(id) }
 
   /// The firings read again from the log, in order, and where those that did not fit begin.
-  mutating func refill(_ intents: [Intent], rest: Place?) {
-    waiting.append(contentsOf: intents)
-    spilled = rest
+  mutating func refill(_ entries: [Entry], rest: Place?) {
+    waiting.append(contentsOf: entries)
+    members.formUnion(entries.map(\.intent.id))
+    if let rest, let spill {
+      self.spill = Spill(first: rest, oldest: spill.oldest)
+    } else {
+      spill = nil
+      ended = []
+    }
+  }
+
+  /// Takes up what a snapshot says.
+  mutating func restore(_ entries: [Entry], _ spill: Spill?) {
+    refill(entries, rest: nil)
+    self.spill = spill
   }
 
   /// The next firing to run; nil when none waits or enough run.
   mutating func next() -> Intent? {
-    guard running < concurrency, let intent = waiting.popFirst() else { return nil }
-    running += 1
-    return intent
+    guard running.count < concurrency, let entry = waiting.popFirst() else { return nil }
+    running[entry.intent.id] = entry
+    return entry.intent
   }
 
-  mutating func finished() { running -= 1 }
+  /// Takes note of an ending.
+  mutating func end(_ id: FiringID) {
+    if members.remove(id) != nil {
+      if running.removeValue(forKey: id) == nil { waiting.removeAll { $0.intent.id == id } }
+    } else if spill != nil {
+      ended.insert(id)
+    }
+  }
+}
+
+extension Intent {
+  /// The first record it needs: its own at `record`, or that of an event.
+  fileprivate func oldest(_ record: Position) -> Position {
+    events.compactMap { Position($0.place) }.reduce(record, min)
+  }
 }

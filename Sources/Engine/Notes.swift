@@ -7,12 +7,16 @@ package import Sensor
 ///
 ///     1 decision  {"consumed": position, "firings": [intent], "slots": [change]}
 ///     2 plan      {"sensors": {"ns/name": {"dependency": fingerprint}}, "slots": [change]}
+///     3 snapshot  see Snapshot.swift: all that was decided before, so that reading begins there
+///     4 release   {"sensor": "ns/name"}: its place is not kept any longer
 ///
 /// A decision is one record, so that the events consumed, the slots changed and the firings
 /// intended are on the log together or not at all.
 package enum NoteKind {
   package static let decision: UInt8 = 1
   package static let plan: UInt8 = 2
+  package static let snapshot = Note.snapshotKind
+  package static let release: UInt8 = 4
 }
 
 package struct NoteError: Error, Equatable, CustomStringConvertible {
@@ -65,40 +69,80 @@ package struct PlanNote: Equatable, Sendable {
   }
 
   package var note: Note {
-    let sensors = sensors.sorted { $0.key.description < $1.key.description }.map { sensor in
-      JSON.Member(
-        key: sensor.key.description,
-        value: .object(
-          sensor.value.sorted { $0.key < $1.key }.map {
-            JSON.Member(key: $0.key, value: .string($0.value))
-          }
-        )
-      )
-    }
-    let json: JSON = ["sensors": .object(sensors), "slots": .array(changes.map(\.json))]
+    let json: JSON = ["sensors": .object(encode(sensors)), "slots": .array(changes.map(\.json))]
     return Note(kind: NoteKind.plan, bytes: json.encoded())
   }
 
   package init(_ note: Note) throws(NoteError) {
     let json = try parse(note)
-    guard case .object(let members)? = json["sensors"],
+    guard let sensors = decodeSensors(json["sensors"]),
       let changes = json["slots"]?.items?.map({ SlotChange($0) }), !changes.contains(nil)
     else { throw NoteError(description: "a plan record is not in a form this version knows") }
-    var sensors: [SensorID: [String: String]] = [:]
-    for member in members {
-      guard let slash = member.key.firstIndex(of: "/"), case .object(let parts) = member.value
-      else { throw NoteError(description: "a plan record names no sensor: \(member.key)") }
-      let id = SensorID(
-        namespace: String(member.key[..<slash]),
-        name: String(member.key[member.key.index(after: slash)...])
-      )
-      sensors[id] = Dictionary(parts.map { ($0.key, $0.value.asText ?? "") }) { _, last in last }
-    }
     self.init(sensors: sensors, changes: changes.compactMap(\.self))
   }
 }
 
-private func parse(_ note: Note) throws(NoteError) -> JSON {
+/// A sensor's place is not kept any longer.
+struct ReleaseNote: Equatable {
+  let sensor: SensorID
+
+  init(sensor: SensorID) { self.sensor = sensor }
+
+  var note: Note {
+    let json: JSON = ["sensor": .string(sensor.description)]
+    return Note(kind: NoteKind.release, bytes: json.encoded())
+  }
+
+  init(_ note: Note) throws(NoteError) {
+    guard let sensor = try parse(note)["sensor"]?.asText.flatMap({ SensorID(text: $0) }) else {
+      throw NoteError(description: "a release record names no sensor")
+    }
+    self.sensor = sensor
+  }
+}
+
+/// `{"ns/name": {"dependency": fingerprint}}`.
+func encode(_ sensors: [SensorID: [String: String]]) -> [JSON.Member] {
+  sensors.sorted { $0.key.description < $1.key.description }.map { sensor in
+    JSON.Member(key: sensor.key.description, value: encode(sensor.value))
+  }
+}
+
+func encode(_ fingerprints: [String: String]) -> JSON {
+  .object(
+    fingerprints.sorted { $0.key < $1.key }.map {
+      JSON.Member(key: $0.key, value: .string($0.value))
+    }
+  )
+}
+
+func decodeSensors(_ json: JSON?) -> [SensorID: [String: String]]? {
+  guard case .object(let members)? = json else { return nil }
+  var sensors: [SensorID: [String: String]] = [:]
+  for member in members {
+    guard let id = SensorID(text: member.key) else { return nil }
+    sensors[id] = decodeTexts(member.value)
+  }
+  return sensors
+}
+
+func decodeTexts(_ json: JSON?) -> [String: String] {
+  guard case .object(let members)? = json else { return [:] }
+  return Dictionary(members.map { ($0.key, $0.value.asText ?? "") }) { _, last in last }
+}
+
+extension SensorID {
+  /// Reads what `description` prints.
+  init?(text: String) {
+    guard let slash = text.firstIndex(of: "/") else { return nil }
+    self.init(
+      namespace: String(text[..<slash]),
+      name: String(text[text.index(after: slash)...])
+    )
+  }
+}
+
+func parse(_ note: Note) throws(NoteError) -> JSON {
   do throws(JSONError) { return try JSON(parsing: note.bytes) } catch {
     throw NoteError(description: "a record of kind \(note.kind) is not JSON: \(error)")
   }

@@ -1,6 +1,7 @@
+import Bus
 package import Event
 import JSON
-import Sensor
+package import Sensor
 
 /// What became of a firing.
 package enum Phase: String, Sendable, CaseIterable {
@@ -13,10 +14,17 @@ package enum Phase: String, Sendable, CaseIterable {
 /// Outcomes as events: source `outcomes`, subject `<namespace>/<sensor>/<trigger>/<phase>` (the
 /// namespace left out where it is `default`), type `signalbox.outcome.<phase>`.
 package enum OutcomeEvent {
-  package static let source = "outcomes"
+  package static let source = Event.outcomeSource
   /// The source of notices about the program itself.
-  package static let noticeSource = "signalbox"
+  package static let noticeSource = Event.noticeSource
   private static let typePrefix = "signalbox.outcome."
+
+  /// `<namespace>/<sensor>/<trigger>/<phase>`, the namespace left out where it is `default`.
+  package static func subject(_ trigger: TriggerID, _ phase: Phase) -> String {
+    let sensor = trigger.sensor
+    let prefix = sensor.namespace == "default" ? "" : sensor.namespace + "/"
+    return "\(prefix)\(sensor.name)/\(trigger.name)/\(phase.rawValue)"
+  }
 
   /// The event for one phase of a firing. Its id comes from the firing, so that a firing has one
   /// ending however often the end is reported.
@@ -27,7 +35,6 @@ package enum OutcomeEvent {
     details: [JSON.Member]
   ) -> Event {
     let sensor = intent.trigger.sensor
-    let prefix = sensor.namespace == "default" ? "" : sensor.namespace + "/"
     let data = JSON.object(
       [
         .init(key: "sensor", value: .string(sensor.name)),
@@ -47,7 +54,7 @@ package enum OutcomeEvent {
       bus: intent.bus,
       source: source,
       type: typePrefix + phase.rawValue,
-      subject: "\(prefix)\(sensor.name)/\(intent.trigger.name)/\(phase.rawValue)",
+      subject: subject(intent.trigger, phase),
       time: time,
       data: data.encoded(),
       cause: Cause(
@@ -65,6 +72,15 @@ package enum OutcomeEvent {
       let phase = Phase(rawValue: String(event.type.dropFirst(typePrefix.count))), phase.isEnding
     else { return nil }
     return event.cause?.firing
+  }
+
+  /// The trigger whose firing produced `event`: the last of its path.
+  static func trigger(_ event: Event) -> TriggerID? {
+    guard let parts = event.cause?.path.last?.split(separator: "/"), parts.count == 3 else {
+      return nil
+    }
+    let sensor = SensorID(namespace: String(parts[0]), name: String(parts[1]))
+    return TriggerID(sensor: sensor, name: String(parts[2]))
   }
 
   /// The notice that a chain of automations reached the hop limit and was not continued.
@@ -90,6 +106,30 @@ package enum OutcomeEvent {
         hops: intent.hops,
         path: intent.path
       )
+    )
+  }
+
+  /// The notice that a sensor's place was given up: `signalbox.cursor.released`. Data: `sensor`,
+  /// `after` (the last position it read) and `through` (the last one it would have read by now).
+  static func placeReleased(
+    _ sensor: SensorID,
+    _ parked: EngineState.Parked,
+    reached: Position?,
+    at time: Timestamp
+  ) -> Event {
+    let data: JSON = [
+      "sensor": .string(sensor.name), "after": .string(parked.position.description),
+      "through": .string(reached?.description ?? parked.position.description),
+      "leftAt": .string(parked.since.description),
+    ]
+    return Event(
+      id: Event.stableID("place released", sensor.description, parked.position.description),
+      namespace: sensor.namespace,
+      source: noticeSource,
+      type: "signalbox.cursor.released",
+      subject: "cursor.released",
+      time: time,
+      data: data.encoded()
     )
   }
 }

@@ -4,7 +4,7 @@
 ///     attributes, each: key 1 byte, length 4 bytes little-endian, that many bytes
 ///       1 id   2 namespace   3 bus   4 source   5 type   6 subject   7 time (8 bytes, LE)
 ///       8 dataContentType   9 data   10 cause firing   11 cause event id (repeated)
-///       12 cause hops (8 bytes, LE)   13 cause path element (repeated)
+///       12 cause hops (8 bytes, LE)   13 cause path element (repeated)   14 digest
 ///
 /// A reader refuses a newer version and an unknown key: both mean a newer program wrote it.
 extension Event {
@@ -14,7 +14,7 @@ extension Event {
     case malformed
   }
 
-  private enum Key {
+  fileprivate enum Key {
     static let id: UInt8 = 1
     static let namespace: UInt8 = 2
     static let bus: UInt8 = 3
@@ -28,6 +28,7 @@ extension Event {
     static let causeEvent: UInt8 = 11
     static let hops: UInt8 = 12
     static let path: UInt8 = 13
+    static let digest: UInt8 = 14
   }
 
   /// The stored bytes.
@@ -54,8 +55,18 @@ extension Event {
       withLittleEndian(UInt64(cause.hops)) { put(Key.hops, $0) }
       for element in cause.path { put(Key.path, element.utf8) }
     }
+    if let digest { put(Key.digest, digest.utf8) }
     put(Key.data, data)
     return out
+  }
+
+  /// The number of stored bytes.
+  package var encodedCount: Int {
+    var texts = [id, namespace, bus, source, type, subject, dataContentType]
+    if let cause { texts += [cause.firing.text] + cause.events + cause.path }
+    if let digest { texts.append(digest) }
+    let numbers = cause == nil ? 1 : 2
+    return texts.reduce(1 + numbers * 13 + 5 + data.count) { $0 + 5 + $1.utf8.count }
   }
 
   /// Reads what `encoded` wrote.
@@ -78,7 +89,7 @@ extension Event {
       switch key {
       case Key.causeEvent: events.append(String(decoding: value, as: UTF8.self))
       case Key.path: path.append(String(decoding: value, as: UTF8.self))
-      case Key.id...Key.path: fields[key] = value
+      case Key.id...Key.digest: fields[key] = value
       default: throw .unknownAttribute(key)
       }
     }
@@ -111,8 +122,36 @@ extension Event {
       time: Timestamp(nanoseconds: Int64(bitPattern: littleEndian(time))),
       dataContentType: try text(Key.dataContentType),
       data: Array(data),
-      cause: cause
+      cause: cause,
+      digest: fields[Key.digest].map { String(decoding: $0, as: UTF8.self) }
     )
+  }
+}
+
+extension Event.Identity {
+  /// The identity of the event that `bytes` store, without decoding the rest.
+  /// - Throws: `EncodingError`.
+  package init(encoded bytes: ArraySlice<UInt8>) throws(Event.EncodingError) {
+    guard let version = bytes.first else { throw .malformed }
+    guard version == 1 else { throw .newerVersion(version) }
+    var parts: [ArraySlice<UInt8>?] = [nil, nil, nil]
+    var next = bytes.startIndex + 1
+    while parts.contains(nil) {
+      guard bytes.endIndex - next >= 5 else { throw .malformed }
+      let key = bytes[next]
+      let count = Int(littleEndian(bytes[next + 1..<next + 5]))
+      next += 5
+      guard count <= bytes.endIndex - next else { throw .malformed }
+      switch key {
+      case Event.Key.namespace: parts[0] = bytes[next..<next + count]
+      case Event.Key.source: parts[1] = bytes[next..<next + count]
+      case Event.Key.id: parts[2] = bytes[next..<next + count]
+      default: break
+      }
+      next += count
+    }
+    let texts = parts.compactMap { $0 }.map { String(decoding: $0, as: UTF8.self) }
+    self.init(namespace: texts[0], source: texts[1], id: texts[2])
   }
 }
 

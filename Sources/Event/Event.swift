@@ -21,6 +21,9 @@ package struct Event: Equatable, Sendable {
   package var data: [UInt8]
   /// What led to this event; nil for one that came from outside.
   package var cause: Cause?
+  /// Hexadecimal digest of what the sender sent, where it gave the id: the same id with another
+  /// digest is another event. nil: whatever has the id is the same event.
+  package var digest: String?
 
   package init(
     id: String,
@@ -32,7 +35,8 @@ package struct Event: Equatable, Sendable {
     time: Timestamp,
     dataContentType: String = "application/json",
     data: [UInt8],
-    cause: Cause? = nil
+    cause: Cause? = nil,
+    digest: String? = nil
   ) {
     self.id = id
     self.namespace = namespace
@@ -44,7 +48,16 @@ package struct Event: Equatable, Sendable {
     self.dataContentType = dataContentType
     self.data = data
     self.cause = cause
+    self.digest = digest
   }
+
+  /// The source of outcomes, and that of notices about the program itself. No event source has
+  /// their names.
+  package static let outcomeSource = "outcomes"
+  package static let noticeSource = "signalbox"
+
+  /// Whether the program made it, not an event source.
+  package var isOwn: Bool { source == Self.outcomeSource || source == Self.noticeSource }
 
   /// The number of firings that led here; 0 for an event from outside.
   package var hops: Int { cause?.hops ?? 0 }

@@ -1,5 +1,5 @@
 package import Bus
-package import Event
+import Event
 import Glibc
 import Posix
 import Synchronization
@@ -9,28 +9,12 @@ import Synchronization
 /// Callers hand drafts to one log thread. It writes everything that waits with one `pwrite` and
 /// one `fdatasync` (group commit) and only then answers, so a sync is shared by all who wait.
 package final class EventLog: Bus {
-  package struct Configuration: Sendable {
-    /// A segment that has reached this many bytes is followed by a new one.
-    package var segmentBytes = 64 << 20
-    /// Drafts written at once: at most about this many bytes.
-    package var batchBytes = 8 << 20
-    /// Drafts that may wait, in bytes; beyond it appends answer `full`.
-    package var queueBytes = 256 << 20
-    package var clock = LogClock.system
-    /// Called on the log thread after each sync: records, bytes, time of write and sync.
-    package var synced: @Sendable (_ records: Int, _ bytes: Int, _ took: Duration) -> Void = {
-      _,
-      _,
-      _ in
-    }
-
-    package init() {}
-  }
-
   /// What opening found.
   package struct Recovery: Equatable, Sendable {
     package var records = 0
     package var segments = 0
+    /// Bytes of segments that were read because no index told what is in them.
+    package var scannedBytes = 0
     /// Bytes of a torn tail that were cut.
     package var cutBytes = 0
     package var damages: [Damage] = []
@@ -47,21 +31,29 @@ package final class EventLog: Bus {
     var bytes = 0
     var isClosing = false
     var isSignalled = false
+    /// Something to look at besides appends, and who waits until that is done.
+    var needsUpkeep = false
+    var upkeepWaiters: [CheckedContinuation<Void, Never>] = []
   }
 
   struct Shared {
     var segments: [Segment]
     var committed: Position?
-    var index: [Event.Identity: UInt64]
     var waiters: [UInt64: (after: Position?, continuation: CheckedContinuation<Bool, Never>)] = [:]
     var nextWaiter: UInt64 = 0
     var isClosed = false
-    /// Set once a sync failed: nothing is stored any more.
+    /// Why nothing is stored at the moment: the last write or sync failed, and so did the try to
+    /// begin anew.
     var failure: String?
+    var holds: (holds: Holds, committed: UInt64)?
+    /// Damage that was reported already, so that each is once.
+    var reported: Set<Damage> = []
   }
 
   let disk: any LogDisk
   let configuration: Configuration
+  let maxBytes: Int
+  let identities: Identities
   let shared: Mutex<Shared>
   private let queue = Mutex(Queue())
   private let wake: FileDescriptor
@@ -92,7 +84,7 @@ package final class EventLog: Bus {
     lock: FolderLock?,
     _ configuration: Configuration
   ) throws(LogError) -> (log: EventLog, recovery: Recovery) {
-    let found = try Opening(disk)
+    let found = try Opening(disk, configuration)
     do throws(SystemError) {
       let log = try EventLog(disk, lock, configuration, found)
       return (log, found.recovery)
@@ -108,20 +100,29 @@ package final class EventLog: Bus {
     self.disk = disk
     self.configuration = configuration
     self.lock = Mutex(lock)
+    identities = found.identities
+    let most = 10 << 30
+    maxBytes = configuration.maxBytes ?? min(most, disk.freeBytes().map { $0 / 5 * 4 } ?? most)
     let wake = try makeSemaphore()
     self.wake = FileDescriptor(owning: wake)
     shared = Mutex(
       Shared(
         segments: found.segments,
-        committed: found.lastOffset.map { Position(offset: $0) },
-        index: found.index
+        committed: found.nextOffset == 1 ? nil : Position(offset: found.nextOffset - 1)
       )
     )
-    let nextOffset = found.nextOffset
-    let lastTime = found.lastTime
     let thread = try Thread("log") { [self] in
-      var writer = LogWriter(self, nextOffset: nextOffset, lastTime: lastTime)
-      while let appends = take() { writer.store(appends) }
+      var writer = LogWriter(self, found)
+      while let appends = take() {
+        if appends.isEmpty {
+          let waiters = takeUpkeepWaiters()
+          writer.keepUp()
+          for waiter in waiters { waiter.resume() }
+        } else {
+          writer.store(appends)
+        }
+      }
+      for waiter in takeUpkeepWaiters() { waiter.resume() }
     }
     self.thread.withLock { $0 = thread }
   }
@@ -132,8 +133,8 @@ package final class EventLog: Bus {
     if drafts.isEmpty { return [] }
     var bytes = 0
     for draft in drafts {
-      let size = draft.storedBytes
-      guard size <= Format.largestLength else { throw .tooLarge(limit: Event.Limits.dataBytes) }
+      let size = draft.bodyBytes
+      guard size <= Format.largestBody else { throw .tooLarge(limit: Event.Limits.dataBytes) }
       bytes += size
     }
     let result = await withCheckedContinuation { continuation in
@@ -158,10 +159,11 @@ package final class EventLog: Bus {
     if mustWake { signalSemaphore(wake.raw) }
   }
 
-  /// What waits, up to the batch limit; waits itself for something to come. nil: closed and done.
+  /// What waits, up to the batch limit; waits itself for something to come. Empty: it is time to
+  /// look at the segments. nil: closed and done.
   private func take() -> [Append]? {
     while true {
-      let (appends, isDone) = queue.withLock { queue -> ([Append], Bool) in
+      let (appends, isDone, isUpkeep) = queue.withLock { queue -> ([Append], Bool, Bool) in
         var bytes = 0
         var count = 0
         for append in queue.appends {
@@ -173,87 +175,55 @@ package final class EventLog: Bus {
         queue.appends.removeFirst(count)
         queue.bytes -= bytes
         if appends.isEmpty { queue.isSignalled = false }
-        return (appends, appends.isEmpty && queue.isClosing)
+        let isUpkeep = appends.isEmpty && queue.needsUpkeep
+        if isUpkeep { queue.needsUpkeep = false }
+        return (appends, appends.isEmpty && queue.isClosing, isUpkeep)
       }
       if !appends.isEmpty { return appends }
+      if isUpkeep { return [] }
       if isDone { return nil }
-      waitSemaphore(wake.raw)
+      if !waitSemaphore(wake.raw, atMost: configuration.upkeepInterval) { return [] }
     }
   }
 
-  // MARK: Reading
-
-  package var committed: Position? { shared.withLock { $0.committed } }
-
-  /// Why the log stores nothing any more; nil while it does.
-  package var failure: String? { shared.withLock { $0.failure } }
-
-  package func position(of identity: Event.Identity) -> Position? {
-    shared.withLock { $0.index[identity] }.map { Position(offset: $0) }
-  }
-
-  package func read(
-    after position: Position?,
-    limit: Int,
-    bytes: Int
-  ) throws(BusError) -> [Record] {
-    let (segments, committed) = shared.withLock { ($0.segments, $0.committed) }
-    guard let committed, position.map({ $0 < committed }) ?? true else { return [] }
-    var records: [Record] = []
-    var size = 0
-    let after = position?.offset
-    do throws(LogError) {
-      for (number, segment) in segments.enumerated() {
-        let isPast =
-          after.map { number + 1 < segments.count && segments[number + 1].firstOffset <= $0 + 1 }
-        if isPast == true { continue }
-        try segment.walk(from: segment.start(after: after)) { (frame, chunk) throws(LogError) in
-          if let after, frame.offset <= after { return true }
-          records.append(try Format.record(frame, in: chunk))
-          size += frame.payload.count
-          return records.count < limit && size < bytes
-        }
-        if records.count >= limit || size >= bytes { break }
-      }
-    } catch { throw .failed("\(error)") }
-    return records
-  }
-
-  package func record(at position: Position) throws(BusError) -> Record? {
-    guard position.partition == 0 else { return nil }
-    let before = position.offset == 0 ? nil : Position(offset: position.offset - 1)
-    let found = try read(after: before, limit: 1, bytes: 1).first
-    return found?.position == position ? found : nil
-  }
-
-  package func waitForRecords(after position: Position?) async -> Bool {
-    let number = shared.withLock { shared -> UInt64 in
-      shared.nextWaiter += 1
-      return shared.nextWaiter
-    }
-    return await withTaskCancellationHandler {
-      await withCheckedContinuation { continuation in
-        let answer = shared.withLock { shared -> Bool? in
-          if isAfter(shared.committed, position) { return true }
-          if shared.isClosed || Task.isCancelled { return false }
-          shared.waiters[number] = (position, continuation)
-          return nil
-        }
-        if let answer { continuation.resume(returning: answer) }
-      }
-    } onCancel: {
-      let waiter = shared.withLock { $0.waiters.removeValue(forKey: number) }
-      waiter?.continuation.resume(returning: false)
-    }
-  }
-
-  package func close() async {
+  private func wakeThread(_ change: (inout Queue) -> Void) {
     let mustWake = queue.withLock { queue in
-      queue.isClosing = true
+      change(&queue)
       defer { queue.isSignalled = true }
       return !queue.isSignalled
     }
     if mustWake { signalSemaphore(wake.raw) }
+  }
+
+  // MARK: Retention
+
+  package func hold(_ holds: Holds) {
+    shared.withLock { $0.holds = (holds, $0.committed?.offset ?? 0) }
+    wakeThread { $0.needsUpkeep = true }
+  }
+
+  /// Looks at once for segments that may go, or for a new one where that is needed, and waits
+  /// until that is done.
+  package func keepUp() async {
+    await withCheckedContinuation { continuation in
+      let isOpen = queue.withLock { queue in
+        if queue.isClosing { return false }
+        queue.upkeepWaiters.append(continuation)
+        return true
+      }
+      if isOpen { wakeThread { $0.needsUpkeep = true } } else { continuation.resume() }
+    }
+  }
+
+  private func takeUpkeepWaiters() -> [CheckedContinuation<Void, Never>] {
+    queue.withLock { queue in
+      defer { queue.upkeepWaiters = [] }
+      return queue.upkeepWaiters
+    }
+  }
+
+  package func close() async {
+    wakeThread { $0.isClosing = true }
     let thread = thread.withLock { thread in
       defer { thread = nil }
       return thread
@@ -270,17 +240,18 @@ package final class EventLog: Bus {
   }
 }
 
-func isAfter(_ committed: Position?, _ position: Position?) -> Bool {
-  guard let committed else { return false }
-  return position.map { $0 < committed } ?? true
-}
-
 extension Draft {
-  /// About the bytes it takes on the log.
-  fileprivate var storedBytes: Int {
+  /// The bytes of its record's body.
+  var bodyBytes: Int {
     switch self {
-    case .event(let event): event.data.count + 1024
-    case .note(let note): note.bytes.count + 64
+    case .event(let event): Format.smallestBody + event.encodedCount
+    case .note(let note): Format.smallestBody + 1 + note.bytes.count
     }
+  }
+
+  /// Whether it may use the reserve: without it work in flight could not end.
+  var isOwn: Bool {
+    if case .event(let event) = self { return event.isOwn }
+    return true
   }
 }

@@ -5,9 +5,11 @@ import Posix
 /// Reads a log folder without its lock, while a server may be writing to it: for the command
 /// line. It may see records that are written and not yet synced.
 package struct EventLogReader: Sendable {
-  private let disk: any LogDisk
+  let disk: any LogDisk
 
   package init(folder: String) { disk = FolderDisk(folder, isReadOnly: true) }
+
+  package init(disk: any LogDisk) { self.disk = disk }
 
   /// What a pass over all segments found besides its records.
   package struct Report: Equatable, Sendable {
@@ -19,49 +21,124 @@ package struct EventLogReader: Sendable {
     package var tailBytes = 0
   }
 
+  /// How far a pass is, in bytes.
+  package struct Progress: Sendable {
+    package let done: Int
+    package let total: Int
+  }
+
   /// Calls `visit` for every record after `position`, in order.
+  /// - Parameter progress: called now and then.
   /// - Throws: `LogError` for files that cannot be read.
   package func read(
     after position: Position? = nil,
+    progress: (Progress) -> Void = { _ in },
     visit: (Record) -> Void
   ) throws(LogError) -> Report {
     var report = Report()
-    let names: [String]
-    do throws(SystemError) {
-      names = try disk.list().filter { Format.firstOffset(ofName: $0) != nil }
-    } catch { throw .system("\(error)") }
-    var next: UInt64?
-    for (number, name) in names.enumerated() {
-      let first = Format.firstOffset(ofName: name) ?? 0
-      // A segment whose successor starts at or before the wanted place holds nothing new.
-      if number + 1 < names.count, let position,
-        let following = Format.firstOffset(ofName: names[number + 1]),
-        following <= position.offset + 1
-      {
-        next = following
+    let files = try list()
+    let total = files.reduce(0) { $0 + $1.size }
+    let seed = files.lazy.compactMap(\.header).first?.seed
+    var done = 0
+    for (number, file) in files.enumerated() {
+      let following = number + 1 < files.count ? files[number + 1].firstOffset : nil
+      // A segment whose successor begins at or before the wanted place holds nothing new.
+      if let following, let position, following > 0, following - 1 <= position.offset {
+        done += file.size
         continue
       }
-      let file: any LogFile
-      do throws(SystemError) { file = try disk.open(name, create: false) } catch {
-        throw .system("\(error)")
+      guard let header = file.header ?? seed.map({ .init(firstOffset: file.firstOffset, seed: $0) })
+      else {
+        if file.size > Format.headerBytes {
+          throw .unreadable("\(file.name): neither copy of its header can be read")
+        }
+        report.tailBytes = file.size
+        continue
       }
-      let scan = try SegmentScan(name, file, firstOffset: first, expected: next ?? first) {
-        (record) throws(LogError) in
-        if position.map({ $0 < record.position }) ?? true { visit(record) }
+      var bytes = done
+      let scan = try SegmentScan(
+        file.name,
+        file.file,
+        header,
+        size: file.size,
+        expected: header.firstOffset,
+        limit: following ?? .max,
+        .openRead
+      ) { (entry, frame, chunk) throws(LogError) in
+        if position.map({ $0.offset < entry.offset }) ?? true {
+          visit(try Format.record(frame, in: chunk))
+        }
+        if done + entry.start - bytes > 1 << 20 {
+          bytes = done + entry.start
+          progress(Progress(done: bytes, total: total))
+        }
       }
-      report.segments += 1
-      report.records += scan.records
-      report.damages += scan.damages
-      if let last = scan.lastOffset { next = last + 1 }
-      if name == names.last {
-        report.tailBytes = scan.tail
-      } else if scan.tail > 0 {
-        let start = scan.segment.length
-        report.damages.append(
-          Damage(file: name, bytes: start..<start + scan.tail, offsets: 0..<0)
-        )
-      }
+      note(scan, file, following, &report)
+      done += file.size
+      progress(Progress(done: done, total: total))
     }
     return report
+  }
+
+  private func note(
+    _ scan: SegmentScan,
+    _ file: Found,
+    _ following: UInt64?,
+    _ report: inout Report
+  ) {
+    report.segments += 1
+    report.records += scan.segment.summary.records
+    if file.header == nil && file.size > Format.headerBytes {
+      report.damages.append(
+        Damage(
+          file: file.name,
+          bytes: 0..<Format.headerBytes,
+          offsets: file.firstOffset..<file.firstOffset
+        )
+      )
+    }
+    report.damages += scan.damages
+    if following == nil { report.tailBytes = scan.tail }
+    if let damage = scan.segment.missing(tail: scan.tail, before: following) {
+      report.damages.append(damage)
+    }
+  }
+
+  struct Found {
+    let name: String
+    let firstOffset: UInt64
+    let file: any LogFile
+    let size: Int
+    /// nil where neither copy holds.
+    let header: Format.Header?
+  }
+
+  /// The segments, in order. One that retention removes meanwhile is left out.
+  func list() throws(LogError) -> [Found] {
+    let names: [String]
+    do throws(SystemError) { names = try disk.list(.openList) } catch {
+      throw LogError(error, "the log's folder")
+    }
+    var found: [Found] = []
+    for name in names {
+      guard let first = Format.firstOffset(ofName: name) else { continue }
+      let file: any LogFile
+      let size: Int
+      let bytes: [UInt8]
+      do throws(SystemError) {
+        file = try disk.open(name, create: false, .openSegment)
+        size = try file.size(.openSize)
+        bytes = try file.read(at: 0, count: Format.headerBytes, .openReadHeader)
+      } catch {
+        if error.isMissing { continue }
+        throw LogError(error, name)
+      }
+      var header = try Format.header(bytes, name)
+      if header?.firstOffset != first { header = nil }
+      found.append(
+        Found(name: name, firstOffset: first, file: file, size: size, header: header)
+      )
+    }
+    return found
   }
 }

@@ -1,22 +1,47 @@
 import Glibc
 package import Posix
 
+/// The places in the program where the log calls the disk: each can be made to fail by itself.
+package enum LogCall: String, CaseIterable, Sendable {
+  // Opening
+  case openList, openLeftovers, openSegment, openSize, openRead, openReadHeader, openCut
+  case openHeader, openSync
+  // Appending
+  case batchWrite, batchSync, batchCut, readRecords
+  // A new segment
+  case rollRemove, rollCreate, rollHeader, rollSync, rollFolder
+  // A segment's index
+  case indexOpen, indexSize, indexRead, indexCreate, indexWrite, indexRename, indexRemove
+  // The index of identities
+  case identitiesOpen, identitiesSize, identitiesRead, identitiesCreate, identitiesWrite
+  case identitiesSync, identitiesRename
+  // Retention
+  case keepRead, keepCreate, keepWrite, keepSync, keepRename, keepFolder, dropRemove, dropFolder
+}
+
 /// The calls the log makes, so that tests can make each of them fail.
 package protocol LogDisk: Sendable {
   /// File names, sorted.
-  func list() throws(SystemError) -> [String]
-  func open(_ name: String, create: Bool) throws(SystemError) -> any LogFile
-  /// Makes created names durable.
-  func syncFolder() throws(SystemError)
+  func list(_ call: LogCall) throws(SystemError) -> [String]
+  /// With `create` the file must not be there yet.
+  func open(_ name: String, create: Bool, _ call: LogCall) throws(SystemError) -> any LogFile
+  /// One that is gone is fine.
+  func remove(_ name: String, _ call: LogCall) throws(SystemError)
+  /// Takes the place of a file that is there.
+  func rename(_ name: String, to new: String, _ call: LogCall) throws(SystemError)
+  /// Makes created, renamed and removed names durable.
+  func syncFolder(_ call: LogCall) throws(SystemError)
+  /// Bytes that can still be written; nil where nobody knows.
+  func freeBytes() -> Int?
 }
 
 package protocol LogFile: AnyObject, Sendable {
-  func size() throws(SystemError) -> Int
+  func size(_ call: LogCall) throws(SystemError) -> Int
   /// At most `count` bytes; short at the end.
-  func read(at offset: Int, count: Int) throws(SystemError) -> [UInt8]
-  func write(_ bytes: [UInt8], at offset: Int) throws(SystemError)
-  func sync() throws(SystemError)
-  func truncate(to size: Int) throws(SystemError)
+  func read(at offset: Int, count: Int, _ call: LogCall) throws(SystemError) -> [UInt8]
+  func write(_ bytes: [UInt8], at offset: Int, _ call: LogCall) throws(SystemError)
+  func sync(_ call: LogCall) throws(SystemError)
+  func truncate(to size: Int, _ call: LogCall) throws(SystemError)
 }
 
 /// A folder of the file system.
@@ -29,14 +54,37 @@ package struct FolderDisk: LogDisk {
     self.isReadOnly = isReadOnly
   }
 
-  package func list() throws(SystemError) -> [String] { try Files.list(folder) }
+  package func list(_ call: LogCall) throws(SystemError) -> [String] { try Files.list(folder) }
 
-  package func open(_ name: String, create: Bool) throws(SystemError) -> any LogFile {
+  package func open(
+    _ name: String,
+    create: Bool,
+    _ call: LogCall
+  ) throws(SystemError) -> any LogFile {
     let flags = isReadOnly ? O_RDONLY : O_RDWR | (create ? O_CREAT | O_EXCL : 0)
     return FolderFile(try FileDescriptor.open(folder + "/" + name, flags))
   }
 
-  package func syncFolder() throws(SystemError) { try Files.syncFolder(folder) }
+  package func remove(_ name: String, _ call: LogCall) throws(SystemError) {
+    try Files.remove(folder + "/" + name)
+  }
+
+  package func rename(_ name: String, to new: String, _ call: LogCall) throws(SystemError) {
+    try retryingInterrupts("rename", name) {
+      unsafe Glibc.rename(folder + "/" + name, folder + "/" + new)
+    }
+  }
+
+  package func syncFolder(_ call: LogCall) throws(SystemError) { try Files.syncFolder(folder) }
+
+  package func freeBytes() -> Int? {
+    var status = statvfs()
+    guard unsafe statvfs(folder, &status) == 0 else { return nil }
+    return Int(
+      clamping: UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
+        .partialValue
+    )
+  }
 }
 
 private final class FolderFile: LogFile {
@@ -44,9 +92,9 @@ private final class FolderFile: LogFile {
 
   init(_ file: consuming FileDescriptor) { self.file = file }
 
-  func size() throws(SystemError) -> Int { Int(try file.size()) }
+  func size(_ call: LogCall) throws(SystemError) -> Int { Int(try file.size()) }
 
-  func read(at offset: Int, count: Int) throws(SystemError) -> [UInt8] {
+  func read(at offset: Int, count: Int, _ call: LogCall) throws(SystemError) -> [UInt8] {
     var failure: SystemError?
     let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, used in
       do throws(SystemError) {
@@ -57,7 +105,7 @@ private final class FolderFile: LogFile {
     return bytes
   }
 
-  func write(_ bytes: [UInt8], at offset: Int) throws(SystemError) {
+  func write(_ bytes: [UInt8], at offset: Int, _ call: LogCall) throws(SystemError) {
     var failure: SystemError?
     unsafe bytes.withUnsafeBytes { buffer in
       do throws(SystemError) { unsafe try file.writeAll(buffer, at: Int64(offset)) } catch {
@@ -67,7 +115,9 @@ private final class FolderFile: LogFile {
     if let failure { throw failure }
   }
 
-  func sync() throws(SystemError) { try file.syncData() }
+  func sync(_ call: LogCall) throws(SystemError) { try file.syncData() }
 
-  func truncate(to size: Int) throws(SystemError) { try file.truncate(to: Int64(size)) }
+  func truncate(to size: Int, _ call: LogCall) throws(SystemError) {
+    try file.truncate(to: Int64(size))
+  }
 }

@@ -5,91 +5,217 @@ import Synchronization
 
 /// The log thread's work: from waiting drafts to durable records and their answers.
 struct LogWriter {
-  private unowned let log: EventLog
-  private var nextOffset: UInt64
-  private var time: LogTime
-  /// The end of the last durable record in the current segment; nil before the first segment.
-  private var length: Int?
+  unowned let log: EventLog
+  let seed: UInt32
+  var nextOffset: UInt64
+  var time: LogTime
+  /// The end of the last durable record in the current segment; nil: a new one is needed.
+  var length: Int?
+  /// Bytes of the segments before the current one.
+  var sealedBytes: Int
+  /// The first offset of the newest segment whose index was made: making it again later, when
+  /// memory does not hold its identities any more, would lose them.
+  var sealed: UInt64
 
-  init(_ log: EventLog, nextOffset: UInt64, lastTime: Int64) {
+  init(_ log: EventLog, _ found: Opening) {
     self.log = log
-    self.nextOffset = nextOffset
-    time = LogTime(log.configuration.clock, last: lastTime)
-    length = log.shared.withLock { $0.segments.last?.length }
+    seed = found.seed
+    nextOffset = found.nextOffset
+    time = LogTime(log.configuration.clock, last: found.lastTime)
+    length = found.segments.last?.length
+    sealed = found.segments.dropLast().last?.firstOffset ?? 0
+    sealedBytes = found.segments.dropLast().reduce(0) { $0 + $1.length }
   }
 
-  /// One batch on its way to the disk.
-  private struct Batch {
-    var bytes: [UInt8] = []
-    var marks: [(offset: UInt64, start: Int)] = []
-    var identities: [Event.Identity: UInt64] = [:]
-    var answers: [[Appended]] = []
-    var nextOffset: UInt64
+  /// What one append is answered if the batch becomes durable.
+  private struct Answer {
+    var appended: [Appended] = []
+    /// Whether it needs the batch: duplicates of durable events do not.
+    var isNew = false
   }
 
   /// Stores the drafts and answers every append.
   mutating func store(_ appends: [EventLog.Append]) {
     let began = MonotonicTime.now()
-    let result: Result<[[Appended]], BusError>
-    do throws(BusError) {
-      let batch = encode(appends)
-      if !batch.bytes.isEmpty {
+    let (now, jump) = time.next()
+    var batch = Batch(nextOffset: nextOffset, time: now, seed: seed)
+    batch.reserve(appends.reduce(0) { $0 + $1.bytes + 64 })
+    if let jump {
+      let notice = Notices.clockJumped(jump, at: now, nextOffset)
+      _ = batch.add(.event(notice), notice.identity)
+    }
+    var answers: [Result<Answer, BusError>] = []
+    for append in appends {
+      do throws(BusError) {
+        answers.append(.success(try encode(append.drafts, &batch)))
+      } catch { answers.append(.failure(error)) }
+    }
+    var failure: BusError?
+    if !batch.entries.isEmpty {
+      do throws(BusError) {
         try write(batch)
-        log.configuration.synced(batch.marks.count, batch.bytes.count, .now() - began)
+        log.configuration.hooks.synced(batch.entries.count, batch.bytes.count, .now() - began)
+      } catch { failure = error }
+    }
+    for (append, answer) in zip(appends, answers) {
+      let result = answer.flatMap { answer -> Result<[Appended], BusError> in
+        if let failure, answer.isNew { .failure(failure) } else { .success(answer.appended) }
       }
-      result = .success(batch.answers)
-    } catch { result = .failure(error) }
-    for (number, append) in appends.enumerated() {
-      append.continuation.resume(returning: result.map { $0[number] })
+      append.continuation.resume(returning: result)
     }
   }
 
-  private mutating func encode(_ appends: [EventLog.Append]) -> Batch {
-    var batch = Batch(nextOffset: nextOffset)
-    batch.bytes.reserveCapacity(appends.reduce(0) { $0 + $1.bytes })
-    let now = time.next()
-    for append in appends {
-      var answers: [Appended] = []
-      for draft in append.drafts {
-        if case .event(let event) = draft {
-          let identity = event.identity
-          let known =
-            batch.identities[identity] ?? log.shared.withLock { $0.index[identity] }
-          if let known {
-            answers.append(Appended(position: Position(offset: known), isDuplicate: true))
-            continue
-          }
-          batch.identities[identity] = batch.nextOffset
-        }
-        batch.marks.append((batch.nextOffset, batch.bytes.count))
-        Format.appendRecord(draft, offset: batch.nextOffset, time: now, to: &batch.bytes)
-        answers.append(Appended(position: Position(offset: batch.nextOffset), isDuplicate: false))
-        batch.nextOffset += 1
+  private func encode(_ drafts: [Draft], _ batch: inout Batch) throws(BusError) -> Answer {
+    try checkSpace(drafts, batch)
+    var answer = Answer()
+    // All or nothing: what cannot be looked up must not leave a part of its call in the batch.
+    var trial: [(draft: Draft, identity: Event.Identity?, known: Known)] = []
+    for draft in drafts {
+      guard case .event(let event) = draft else {
+        trial.append((draft, nil, .new))
+        continue
       }
-      batch.answers.append(answers)
+      let identity = event.identity
+      trial.append((draft, identity, try known(event, identity, batch)))
     }
-    return batch
+    for entry in trial {
+      var known = entry.known
+      if case .event(let event) = entry.draft, let identity = entry.identity,
+        let twin = batch.events[identity]
+      {
+        known = Self.compare(event, twin.event, at: twin.offset)
+      }
+      switch known {
+      case .new:
+        let offset = batch.add(entry.draft, entry.identity)
+        answer.appended.append(Appended(position: Position(offset: offset), isDuplicate: false))
+        answer.isNew = true
+      case .same(let offset):
+        if offset >= nextOffset { answer.isNew = true }
+        answer.appended.append(Appended(position: Position(offset: offset), isDuplicate: true))
+      case .other:
+        guard case .event(let event) = entry.draft else { continue }
+        answer.appended.append(try conflict(event, &batch))
+        answer.isNew = true
+      }
+    }
+    return answer
   }
+
+  /// Stores an event whose id another event has under an id of its own.
+  private func conflict(_ event: Event, _ batch: inout Batch) throws(BusError) -> Appended {
+    var other = event
+    other.id = "\(event.id)~\(event.digest?.prefix(8) ?? "")"
+    let identity = other.identity
+    if case .same(let offset) = try known(other, identity, batch) {
+      return Appended(position: Position(offset: offset), isDuplicate: true, otherID: other.id)
+    }
+    let offset = batch.add(.event(other), identity)
+    let notice = Notices.idConflict(event, storedAs: other.id, at: batch.time)
+    _ = batch.add(.event(notice), notice.identity)
+    return Appended(position: Position(offset: offset), isDuplicate: false, otherID: other.id)
+  }
+
+  private enum Known {
+    case new
+    case same(UInt64)
+    /// The id belongs to another event.
+    case other
+  }
+
+  private static func compare(_ event: Event, _ stored: Event, at offset: UInt64) -> Known {
+    if let mine = event.digest, let its = stored.digest, mine != its { return .other }
+    return .same(offset)
+  }
+
+  /// What is known of an identity, the window of deduplication considered.
+  private func known(
+    _ event: Event,
+    _ identity: Event.Identity,
+    _ batch: Batch
+  ) throws(BusError) -> Known {
+    if let twin = batch.events[identity] {
+      return Self.compare(event, twin.event, at: twin.offset)
+    }
+    let offset: UInt64?
+    do throws(SystemError) { offset = try log.identities.offset(of: identity) } catch {
+      throw .failed("whether the event is new cannot be told: \(error)")
+    }
+    guard let offset, offset < nextOffset, offset >= oldestIdentity() else { return .new }
+    guard let record = try log.record(at: Position(offset: offset)),
+      case .event(let stored) = record.content
+    else { return isDropped(offset) ? .same(offset) : .new }
+    let window = log.configuration.identityWindow.wholeNanoseconds
+    guard stored.identity == identity, record.time.nanoseconds >= batch.time - window else {
+      return .new
+    }
+    return Self.compare(event, stored, at: offset)
+  }
+
+  /// Whether a record that is not there was dropped by retention, not lost by damage.
+  private func isDropped(_ offset: UInt64) -> Bool {
+    log.shared.withLock { shared in
+      guard let segment = shared.segments.last(where: { $0.firstOffset <= offset }) else {
+        return true
+      }
+      return segment.header.isKept
+    }
+  }
+
+  /// The offset from which on identities are remembered.
+  func oldestIdentity() -> UInt64 {
+    let most = log.configuration.identityCount
+    return log.shared.withLock { shared in
+      var events = 0
+      for segment in shared.segments.reversed() {
+        events += segment.summary.events
+        if events > most { return segment.firstOffset }
+      }
+      return 0
+    }
+  }
+
+  private func checkSpace(_ drafts: [Draft], _ batch: Batch) throws(BusError) {
+    let used = sealedBytes + (length ?? 0) + batch.bytes.count
+    let most = log.maxBytes
+    if used < most { return }
+    if used >= most + log.configuration.reserveBytes {
+      throw .full("the log and its reserve are full (\(used) bytes)")
+    }
+    for case .event(let event) in drafts where !event.isOwn {
+      if case .new = try known(event, event.identity, batch) {
+        throw .full("the log has reached its limit of \(most) bytes")
+      }
+    }
+  }
+
+  // MARK: Writing
 
   private mutating func write(_ batch: Batch) throws(BusError) {
-    if let failure = log.failure { throw .failed(failure) }
-    do throws(SystemError) {
-      if length == nil || (length ?? 0) >= log.configuration.segmentBytes { try roll() }
-    } catch { throw refusal(error) }
+    if isFull(at: batch.time) {
+      do throws(SystemError) { try roll() } catch { throw refusal(error) }
+    }
     let start = length ?? Format.headerBytes
     guard let file = log.shared.withLock({ $0.segments.last?.file }) else {
       throw .failed("the log has no segment")
     }
-    do throws(SystemError) { try file.write(batch.bytes, at: start) } catch {
-      try cut(file, to: start)
+    do throws(SystemError) { try file.write(batch.bytes, at: start, .batchWrite) } catch {
+      takeBack(file, to: start, error)
       throw refusal(error)
     }
-    do throws(SystemError) { try file.sync() } catch {
+    do throws(SystemError) { try file.sync(.batchSync) } catch {
       // The kernel may have dropped the pages and forgotten: a second sync would prove nothing.
-      fail("\(error)")
+      abandon(file, at: start, "\(error)")
       throw .failed("\(error)")
     }
     publish(batch, start)
+  }
+
+  private func isFull(at now: Int64) -> Bool {
+    guard let length else { return true }
+    if length >= log.configuration.segmentBytes { return true }
+    let first = log.shared.withLock { $0.segments.last?.summary.firstTime }
+    return first.map { now - $0 >= log.configuration.segmentAge.wholeNanoseconds } ?? false
   }
 
   private mutating func publish(_ batch: Batch, _ start: Int) {
@@ -97,10 +223,10 @@ struct LogWriter {
     length = start + batch.bytes.count
     let committed = Position(offset: batch.nextOffset - 1)
     let end = start + batch.bytes.count
+    log.identities.note(batch.events.lazy.map { (key: $0.key, value: $0.value.offset) })
     let woken = log.shared.withLock { shared in
-      shared.index.merge(batch.identities) { first, _ in first }
       let last = shared.segments.count - 1
-      for mark in batch.marks { shared.segments[last].note(mark.offset, at: start + mark.start) }
+      for entry in batch.entries { shared.segments[last].summary.note(entry.moved(by: start)) }
       shared.segments[last].length = end
       shared.committed = committed
       let woken = shared.waiters.filter { isAfter(committed, $0.value.after) }
@@ -110,39 +236,12 @@ struct LogWriter {
     for continuation in woken { continuation.resume(returning: true) }
   }
 
-  private mutating func roll() throws(SystemError) {
-    let name = Format.name(firstOffset: nextOffset)
-    let file = try openAnew(name)
-    try file.write(Format.header(firstOffset: nextOffset), at: 0)
-    try file.sync()
-    try log.disk.syncFolder()
-    let segment = Segment(
-      name: name,
-      firstOffset: nextOffset,
-      file: file,
-      length: Format.headerBytes
-    )
-    log.shared.withLock { $0.segments.append(segment) }
-    length = Format.headerBytes
-  }
-
-  /// A segment of this name without records may be left from a try that failed.
-  private func openAnew(_ name: String) throws(SystemError) -> any LogFile {
-    let exists = try log.disk.list().contains(name)
-    let file = try log.disk.open(name, create: !exists)
-    if exists { try file.truncate(to: 0) }
-    return file
-  }
-
   /// Takes back a write that was not whole, so that the next one finds a clean end.
-  private func cut(_ file: any LogFile, to length: Int) throws(BusError) {
-    do throws(SystemError) { try file.truncate(to: length) } catch {
-      fail("\(error)")
-      throw .failed("\(error)")
+  private mutating func takeBack(_ file: any LogFile, to start: Int, _ error: SystemError) {
+    do throws(SystemError) { try file.truncate(to: start, .batchCut) } catch {
+      abandon(file, at: start, "\(error)")
     }
   }
-
-  private func fail(_ why: String) { log.shared.withLock { $0.failure = why } }
 
   private func refusal(_ error: SystemError) -> BusError {
     error.isOutOfSpace ? .full("\(error)") : .failed("\(error)")

@@ -2,11 +2,11 @@ import Bus
 import Event
 import Posix
 
-/// Bytes of a segment that are no record although records follow.
-package struct Damage: Equatable, Sendable, CustomStringConvertible {
+/// Bytes of a segment that are no record although they should be.
+package struct Damage: Hashable, Sendable, CustomStringConvertible {
   package let file: String
   package let bytes: Range<Int>
-  /// The offsets of the records that are lost, at the most.
+  /// The offsets of the records that are lost.
   package let offsets: Range<UInt64>
 
   package init(file: String, bytes: Range<Int>, offsets: Range<UInt64>) {
@@ -19,6 +19,7 @@ package struct Damage: Equatable, Sendable, CustomStringConvertible {
     let lost =
       offsets.isEmpty
       ? "no record lost" : "offsets \(offsets.lowerBound) to \(offsets.upperBound - 1) lost"
+    if bytes.isEmpty { return "\(file): records are missing at byte \(bytes.lowerBound), \(lost)" }
     return "\(file): bytes \(bytes.lowerBound) to \(bytes.upperBound - 1) are damaged, \(lost)"
   }
 }
@@ -26,156 +27,121 @@ package struct Damage: Equatable, Sendable, CustomStringConvertible {
 /// One file of the log.
 struct Segment: Sendable {
   let name: String
-  let firstOffset: UInt64
+  let header: Format.Header
   let file: any LogFile
   /// Bytes up to here are whole records and durable.
-  var length: Int
-  /// Where records begin, one about every `spacing` bytes, ascending.
-  var marks: [Mark] = []
-  /// Damaged ranges to step over, ascending.
-  var gaps: [Range<Int>] = []
+  var length = Format.headerBytes
+  var summary = Summary()
 
-  struct Mark: Sendable {
-    let offset: UInt64
-    let start: Int
+  var firstOffset: UInt64 { header.firstOffset }
+
+  /// What is known of the records without reading them.
+  struct Summary: Equatable, Sendable {
+    var records = 0
+    var events = 0
+    var lastOffset: UInt64?
+    var firstTime: Int64?
+    var lastTime = Int64.min
+    /// The last note that lets a reader begin there.
+    var snapshot: UInt64?
+    /// Where records begin, one about every `spacing` bytes, ascending.
+    var marks: [Mark] = []
+
+    static let spacing = 64 << 10
+
+    mutating func note(_ entry: Entry) {
+      records += 1
+      if entry.identity != nil { events += 1 }
+      lastOffset = entry.offset
+      firstTime = firstTime ?? entry.time
+      lastTime = max(lastTime, entry.time)
+      if entry.isSnapshot { snapshot = entry.offset }
+      if let last = marks.last, entry.start - last.start < Self.spacing { return }
+      marks.append(Mark(offset: entry.offset, start: entry.start, time: entry.time))
+    }
   }
 
-  static let spacing = 16 << 10
+  struct Mark: Equatable, Sendable {
+    let offset: UInt64
+    let start: Int
+    let time: Int64
+  }
 
-  mutating func note(_ offset: UInt64, at start: Int) {
-    if let last = marks.last, start - last.start < Self.spacing { return }
-    marks.append(Mark(offset: offset, start: start))
+  /// One record, as the indexes see it.
+  struct Entry: Sendable {
+    let offset: UInt64
+    let start: Int
+    let time: Int64
+    /// nil for a note.
+    let identity: Event.Identity?
+    let isSnapshot: Bool
+  }
+
+  /// The records that are missing between this segment and one that begins with `next`; nil when
+  /// none are, or when nobody knows because only some were kept.
+  func missing(tail: Int, before next: UInt64?) -> Damage? {
+    let own = summary.lastOffset.map { $0 + 1 } ?? firstOffset
+    guard let next, own < next, !header.isKept else { return nil }
+    return Damage(file: name, bytes: length..<length + tail, offsets: own..<next)
   }
 
   /// Where to begin reading for records after `offset`.
-  func start(after offset: UInt64?) -> Int {
-    guard let offset else { return Format.headerBytes }
+  func mark(after offset: UInt64?) -> Mark {
+    let first = Mark(offset: firstOffset, start: Format.headerBytes, time: .min)
+    guard let offset else { return first }
+    return lastMark { $0.offset <= offset } ?? first
+  }
+
+  /// The last mark for which `isBefore`, which holds for a part at the beginning.
+  func lastMark(_ isBefore: (Mark) -> Bool) -> Mark? {
     var low = 0
-    var high = marks.count
+    var high = summary.marks.count
     while low < high {
       let middle = (low + high) / 2
-      if marks[middle].offset <= offset { low = middle + 1 } else { high = middle }
+      if isBefore(summary.marks[middle]) { low = middle + 1 } else { high = middle }
     }
-    return low == 0 ? Format.headerBytes : marks[low - 1].start
+    return low == 0 ? nil : summary.marks[low - 1]
   }
 
-  /// Calls `visit` for the whole records from `start`, until it answers false.
+  /// Calls `visit` for the records after `offset`, until it answers false.
+  /// - Parameters:
+  ///   - limit: the first offset that is not this segment's.
+  ///   - damaged: takes what is stepped over.
+  /// - Returns: whether it came to the end.
   func walk(
-    from start: Int,
+    after offset: UInt64?,
+    limit: UInt64,
+    _ call: LogCall,
+    damaged: (Damage) -> Void,
     _ visit: (Format.Frame, [UInt8]) throws(LogError) -> Bool
-  ) throws(LogError) {
-    var at = start
-    var chunk: [UInt8] = []
-    var base = start
-    while at < length {
-      if let gap = gaps.first(where: { $0.contains(at) }) {
-        at = gap.upperBound
-        continue
-      }
-      if let frame = Format.frame(chunk, at: at - base), at >= base {
-        if try !visit(frame, chunk) { return }
-        at = base + frame.end
-        continue
-      }
-      // Not whole in this chunk: read on from here, doubling for a record that is larger.
-      let want = base == at ? max(chunk.count * 2, 64 << 10) : 64 << 10
-      let count = min(want, length - at)
-      if base == at && count <= chunk.count { return }
-      do throws(SystemError) { chunk = try file.read(at: at, count: count) } catch {
-        throw .system("\(name): \(error)")
-      }
-      base = at
-    }
-  }
-}
-
-/// What a scan of one segment found.
-struct SegmentScan {
-  var segment: Segment
-  /// What follows `segment.length`: bytes that are no record and have none behind them.
-  var tail = 0
-  var damages: [Damage] = []
-  var lastOffset: UInt64?
-  var lastTime: Int64 = .min
-  var records = 0
-
-  /// Reads a whole segment. `visit` sees every record.
-  /// - Parameter expected: the offset its first record should have.
-  init(
-    _ name: String,
-    _ file: any LogFile,
-    firstOffset: UInt64,
-    expected: UInt64,
-    visit: (Record) throws(LogError) -> Void
-  ) throws(LogError) {
-    let bytes: [UInt8]
-    do throws(SystemError) { bytes = try file.read(at: 0, count: try file.size()) } catch {
-      throw .system("\(name): \(error)")
-    }
-    segment = Segment(name: name, firstOffset: firstOffset, file: file, length: 0)
-    guard try Self.hasHeader(bytes, name, firstOffset) else {
-      tail = bytes.count
-      return
-    }
-    var at = Format.headerBytes
-    var next = expected
-    while at < bytes.count {
-      guard let frame = Self.find(bytes, from: at, expected: next) else { break }
-      if frame.start > at {
-        damages.append(
-          Damage(file: name, bytes: at..<frame.start, offsets: next..<frame.frame.offset)
-        )
-        segment.gaps.append(at..<frame.start)
-      }
-      try visit(try Format.record(frame.frame, in: bytes))
-      segment.note(frame.frame.offset, at: frame.start)
-      lastOffset = frame.frame.offset
-      lastTime = max(lastTime, frame.frame.time)
-      next = frame.frame.offset + 1
-      records += 1
-      at = frame.frame.end
-    }
-    segment.length = at
-    tail = bytes.count - at
-  }
-
-  /// False for a header that was torn; a newer version is an error.
-  private static func hasHeader(
-    _ bytes: [UInt8],
-    _ name: String,
-    _ firstOffset: UInt64
   ) throws(LogError) -> Bool {
-    guard bytes.count >= Format.headerBytes, bytes.starts(with: Format.magic) else { return false }
-    let sum = UInt32(Format.number(bytes, 16, 4))
-    guard sum == Format.checksum(bytes[..<16]) else { return false }
-    let version = Format.number(bytes, 6, 2)
-    guard version == Format.version else {
-      throw .newerVersion("\(name) has format \(version), this program knows \(Format.version)")
-    }
-    return Format.number(bytes, 8, 8) == firstOffset
-  }
-
-  /// The first record at or behind `start` with an offset that may follow.
-  private static func find(
-    _ bytes: [UInt8],
-    from start: Int,
-    expected: UInt64
-  ) -> (frame: Format.Frame, start: Int)? {
-    if let frame = Format.frame(bytes, at: start), frame.offset >= expected {
-      return (frame, start)
-    }
-    let smallest = Format.recordHeaderBytes + Format.smallestLength
-    guard bytes.count - start >= smallest else { return nil }
-    for at in start + 1..<max(start + 2, bytes.count - smallest + 1) {
-      guard bytes.count - at >= smallest else { break }
-      // The offset first: it is right by chance far less often than the length.
-      let offset = Format.number(bytes, at + Format.recordHeaderBytes, 8)
-      let most = expected + UInt64((at - start) / smallest + 1)
-      guard offset >= expected, offset <= most, let frame = Format.frame(bytes, at: at) else {
-        continue
+    let mark = mark(after: offset)
+    var walk = RecordWalk(
+      file,
+      call,
+      header,
+      from: mark.start,
+      to: length,
+      expected: mark.offset,
+      limit: limit,
+      pieceBytes: 64 << 10
+    )
+    while true {
+      let step: RecordWalk.Step
+      do throws(SystemError) { step = try walk.next() } catch { throw LogError(error, name) }
+      switch step {
+      case .record(let frame, _):
+        if let offset, frame.offset <= offset { continue }
+        if try !visit(frame, walk.bytes) { return false }
+      case .gap(let bytes, let offsets):
+        damaged(Damage(file: name, bytes: bytes, offsets: offsets))
+      case .end(let at):
+        if at < length {
+          let last = max(summary.lastOffset ?? 0, walk.expected - 1)
+          damaged(Damage(file: name, bytes: at..<length, offsets: walk.expected..<last + 1))
+        }
+        return true
       }
-      return (frame, at)
     }
-    return nil
   }
 }

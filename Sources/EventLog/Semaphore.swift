@@ -2,9 +2,9 @@ import CLinux
 import Glibc
 import Posix
 
-/// A counter a thread can wait for: an eventfd in blocking mode.
+/// A counter a thread can wait for: an eventfd.
 func makeSemaphore() throws(SystemError) -> Int32 {
-  try retryingInterrupts("eventfd") { eventfd(0, Int32(EFD_CLOEXEC)) }
+  try retryingInterrupts("eventfd") { eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) }
 }
 
 func signalSemaphore(_ fd: Int32) {
@@ -12,7 +12,11 @@ func signalSemaphore(_ fd: Int32) {
   _ = unsafe Glibc.write(fd, &one, 8)
 }
 
-func waitSemaphore(_ fd: Int32) {
+/// Whether the semaphore was signalled within the time.
+func waitSemaphore(_ fd: Int32, atMost wait: Duration) -> Bool {
+  var entry = pollfd(fd: fd, events: Int16(POLLIN), revents: 0)
+  let milliseconds = Int32(clamping: wait.wholeNanoseconds / 1_000_000)
+  _ = unsafe poll(&entry, 1, milliseconds)
   var counter: UInt64 = 0
-  _ = unsafe Glibc.read(fd, &counter, 8)
+  return unsafe Glibc.read(fd, &counter, 8) == 8
 }

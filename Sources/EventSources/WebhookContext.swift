@@ -10,10 +10,16 @@ package struct WebhookContext: Sendable {
   package let method: String
   package let authSecret: SecretSelector?
   package let bodyLimit: Int
+  /// nil: served in plain.
+  let tls: RouteTLS?
   let metadata: [JSON.Member]
 
-  /// Reads the fields from `block`, which the caller finishes.
-  init(from block: Block, bodyLimit: Int) {
+  /// Whether clients show a certificate before they are listened to.
+  var checksClients: Bool { tls?.clientAuthorities != nil }
+
+  /// Reads the fields from `block`, and `clientCASecret` from the event's own `signalbox` block;
+  /// the caller finishes both.
+  init(from block: Block, own: Block? = nil, bodyLimit: Int) {
     let endpoint = block.requiredString("endpoint")
     self.endpoint = endpoint.hasPrefix("/") ? endpoint : "/" + endpoint
     let text = block.requiredString("port")
@@ -30,8 +36,26 @@ package struct WebhookContext: Sendable {
     self.bodyLimit = block.integer("maxPayloadSize", in: 1...(64 << 20)) ?? bodyLimit
     metadata = webhookMetadata(block)
     _ = block.string("url")
-    block.notSupportedYet("serverCertSecret", "serverKeySecret")
+    tls = serverCertificates(block, own)
   }
+}
+
+private func serverCertificates(_ block: Block, _ own: Block?) -> RouteTLS? {
+  func field(_ block: Block?, _ key: String) -> RouteTLS.Field? {
+    block?.secret(key).map { RouteTLS.Field($0, path: block?.child(key) ?? key) }
+  }
+  let certificate = field(block, "serverCertSecret")
+  let key = field(block, "serverKeySecret")
+  let clientAuthorities = field(own, "clientCASecret")
+  if let certificate, let key {
+    return RouteTLS(certificate: certificate, key: key, clientAuthorities: clientAuthorities)
+  }
+  if certificate != nil { block.error("serverCertSecret", "needs serverKeySecret beside it") }
+  if key != nil { block.error("serverKeySecret", "needs serverCertSecret beside it") }
+  if clientAuthorities != nil && certificate == nil && key == nil {
+    own?.error("clientCASecret", "needs serverCertSecret and serverKeySecret")
+  }
+  return nil
 }
 
 /// The user's `metadata`, which goes into every payload.

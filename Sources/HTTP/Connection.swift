@@ -1,250 +1,255 @@
 import Posix
+import TLS
 
-/// One client. Everything happens on the loop that accepted it.
+/// What is spoken on a connection once its first bytes have told. On the connection's loop.
+protocol Conversation: AnyObject {
+  /// The next bytes from the peer, in order.
+  func receive(_ bytes: [UInt8])
+  /// The peer will send nothing more.
+  func peerFinished()
+  /// All that was handed to the connection has left.
+  func outputSent()
+  /// Looks at its deadlines; called now and then.
+  func sweep(_ now: MonotonicTime)
+  /// No new requests: ends when those that were accepted are answered.
+  func drain()
+  /// The connection is gone; nothing may be sent any more.
+  func closed()
+}
+
+/// The bytes of one client: socket, output and time. What they mean is its conversation's affair.
+/// Everything happens on the loop that accepted it.
 final class Connection: @unchecked Sendable {
-  // SAFETY: touched only on the loop's thread; the handler's task prefers the same loop.
+  // SAFETY: touched only on the loop's thread.
 
-  private enum Phase { case idle, head, body, answering, sending, lingering, closed }
+  private enum State { case open, finishing, lingering, closed }
 
+  unowned let pool: ConnectionPool
   private let socket: FileDescriptor
-  private unowned let pool: ConnectionPool
   private let handler: any RequestHandler
+  /// nil: plain bytes.
+  private let tls: TLSSession?
   private var watch: EventLoop.Watch?
-  private var timer: EventLoop.Timer?
-  private var deadline: MonotonicTime
-  private var phase = Phase.idle
-  private var parser: H1Parser
+  private var state = State.open
+  private var conversation: (any Conversation)?
+  private var isPeerFinished = false
+  private var isReading = true
 
   private var input: [UInt8] = []
-  private var used = 0
   private var output: [UInt8] = []
   private var sent = 0
-
-  private var head: H1Parser.Head?
-  private var acceptance: (limit: Int, respond: @Sendable (Request) async -> Response)?
-  private var body: [UInt8] = []
-  private var reserved = 0
-  private var task: Task<Void, Never>?
-  /// The peer has finished sending, or the answer ends the connection.
-  private var closesAfterAnswer = false
-  private var isBodyPending = false
+  /// When bytes last left, or began to wait.
+  private var progress: MonotonicTime
+  /// Ends what no conversation watches over: the first bytes and the last ones.
+  private var deadline: MonotonicTime
   private var drained = 0
 
-  init(_ socket: consuming FileDescriptor, _ pool: ConnectionPool, _ handler: any RequestHandler) {
+  init(
+    _ socket: consuming FileDescriptor,
+    _ pool: ConnectionPool,
+    _ handler: any RequestHandler,
+    _ tls: TLSSession?
+  ) {
     self.socket = socket
     self.pool = pool
     self.handler = handler
-    parser = H1Parser(pool.limits)
+    self.tls = tls
+    progress = pool.loop.now
     deadline = pool.loop.now + pool.limits.headTime
   }
 
   func start() {
     do throws(SystemError) {
       watch = try pool.loop.watch(socket.raw, for: .readable) { [unowned self] in ready($0) }
-      arm()
     } catch { close() }
   }
 
-  /// No new requests: an idle connection goes, another one after its answer.
+  /// No new requests: an idle connection goes, another one after its answers.
   func drain() {
-    closesAfterAnswer = true
-    if phase == .idle && input.isEmpty { close() }
+    // What has reached this machine counts as accepted.
+    if isReading && state == .open { receive() }
+    guard state == .open else { return }
+    if let conversation { conversation.drain() } else { close() }
   }
 
   func close() {
-    guard phase != .closed else { return }
-    phase = .closed
-    releaseBody()
+    guard state != .closed else { return }
+    state = .closed
+    conversation?.closed()
+    conversation = nil
     watch?.cancel()
-    timer?.cancel()
     pool.remove(self)
+  }
+
+  func sweep(_ now: MonotonicTime) {
+    if sent < output.count, now >= progress + pool.limits.sendTime {
+      pool.observer.misused(.slowReader)
+      return close()
+    }
+    if state == .open, let conversation { return conversation.sweep(now) }
+    if now >= deadline { close() }
   }
 
   // MARK: Bytes in
 
+  /// Whether bytes from the peer are wanted; while not, it fills its own buffers, not ours.
+  func read(_ isWanted: Bool) {
+    isReading = isWanted
+    interest()
+  }
+
   private func ready(_ readiness: EventLoop.Readiness) {
-    if readiness.contains(.writable) { flush() }
-    if phase != .closed, !readiness.isDisjoint(with: [.readable, .failed]) { receive() }
+    if readiness.contains(.writable) { writable() }
+    guard state != .closed else { return }
+    if readiness.contains(.failed) && !isReading && state == .open {
+      // Both directions are gone. A request under way ends; there is nobody to answer.
+      return close()
+    }
+    if !readiness.isDisjoint(with: [.readable, .failed]) { receive() }
   }
 
   private func receive() {
-    switch pool.receive(socket.raw, into: &input) {
+    let transfer =
+      if let tls {
+        pool.receive(socket.raw, into: &tls.incoming)
+      } else {
+        pool.receive(socket.raw, into: &input)
+      }
+    switch transfer {
     case .wouldBlock: return
-    case .closed:
-      // Half a request will never be whole. An answer under way is still sent.
-      if phase == .answering || phase == .sending { closesAfterAnswer = true } else { close() }
-      if phase != .closed { watch?.update(output.isEmpty ? [] : .writable) }
+    case .closed: peerFinished()
     case .bytes(let count):
-      if phase == .lingering {
+      guard state == .open else {
         drained += count
-        input.removeAll(keepingCapacity: true)
+        input = []
+        tls?.incoming = []
         // What a peer may still send after an early refusal before it is cut off.
         if drained > 1 << 20 { close() }
         return
       }
-      advance()
+      if let tls { decrypt(tls) } else { deliver() }
     }
   }
 
-  private func advance() {
-    while phase == .idle || phase == .head || phase == .body {
-      guard let action = parser.next(input, &used) else { break }
-      switch action {
-      case .head(let head): begin(head)
-      case .body(let range): take(range)
-      case .end: finish()
-      case .refuse(let status, let why): refuse(status, why)
-      }
-    }
-    input.removeFirst(used)
-    used = 0
-    if phase == .idle && !input.isEmpty { enter(.head, within: pool.limits.headTime) }
+  private func peerFinished() {
+    isPeerFinished = true
+    if state != .open || conversation == nil { return close() }
+    conversation?.peerFinished()
     interest()
   }
 
-  private func begin(_ head: H1Parser.Head) {
-    self.head = head
-    isBodyPending = head.length != 0
-    switch handler.accept(head.request) {
-    case .answer(let response): answer(response)
-    case .read(let limit, let respond):
-      if let length = head.length, length > limit {
-        return answer(.text(413, "body larger than \(limit) bytes"))
-      }
-      acceptance = (limit, respond)
-      if head.expectsContinue && isBodyPending {
-        output += "HTTP/1.1 100 Continue\r\n\r\n".utf8
-        flush()
-        if phase == .closed { return }
-      }
-      enter(.body, within: pool.limits.bodyTime)
+  private func decrypt(_ tls: TLSSession) {
+    let progress = tls.receive(into: &input)
+    guard push(tls.takeOutput()) || state == .open else { return }
+    switch progress {
+    case .handshaking: return
+    case .failed:
+      if conversation == nil { pool.observer.misused(.handshake) }
+      return finish()
+    case .finished, .open:
+      if !input.isEmpty || conversation == nil { deliver() }
+      if progress == .finished && state == .open { peerFinished() }
     }
   }
 
-  private func take(_ range: Range<Int>) {
-    guard let acceptance else { return }
-    guard body.count + range.count <= acceptance.limit else {
-      return answer(.text(413, "body larger than \(acceptance.limit) bytes"))
+  private func deliver() {
+    if conversation == nil {
+      guard let isHTTP2 = speaksHTTP2() else { return }
+      conversation = isHTTP2 ? H2Conversation(self, handler) : H1Conversation(self, handler)
+      if conversation == nil { return close() }
     }
-    guard pool.budget.reserve(range.count) else {
-      var response = Response.text(503, "too many bodies in memory, try again")
-      response.headers.add("Retry-After", "1")
-      return answer(response)
-    }
-    reserved += range.count
-    if body.isEmpty, let length = head?.length { body.reserveCapacity(length) }
-    body += input[range]
+    let bytes = input
+    input = []
+    conversation?.receive(bytes)
   }
 
-  private func finish() {
-    guard let head, let acceptance else { return }
-    isBodyPending = false
-    phase = .answering
-    timer?.cancel()
-    timer = nil
-    let request = Request(head: head.request, body: body)
-    body = []
-    // Started at once on this loop: a handler that does not wait never leaves the thread.
-    task = Task.immediate(executorPreference: pool.loop) { [self] in
-      let response = await acceptance.respond(request)
-      if phase != .closed { answer(response) }
-    }
-  }
-
-  private func refuse(_ status: Int, _ why: String) {
-    head = nil
-    isBodyPending = true
-    answer(.text(status, why))
+  /// By ALPN, or by how the first bytes begin (RFC 9113 section 3.3); nil while they do not tell.
+  private func speaksHTTP2() -> Bool? {
+    if let tls { return tls.applicationProtocol == "h2" }
+    let preface = "PRI * HTTP/2.0".utf8
+    let begin = input.prefix(preface.count)
+    guard begin.elementsEqual(preface.prefix(begin.count)) else { return false }
+    return begin.count == preface.count ? true : nil
   }
 
   // MARK: Bytes out
 
-  private func answer(_ response: Response) {
-    releaseBody()
-    let keepsAlive =
-      head?.keepsAlive == true && !closesAfterAnswer && !isBodyPending && !pool.isDraining
-    if !keepsAlive { closesAfterAnswer = true }
-    output += responseBytes(
-      response,
-      isHead: head?.request.method == "HEAD",
-      keepsAlive: keepsAlive,
-      date: pool.date()
-    )
-    pool.observer.answered(response.status)
-    acceptance = nil
-    head = nil
-    enter(.sending, within: pool.limits.sendTime)
-    flush()
-    // A pipelined request may wait in the buffer behind an answer that came from a task.
-    if phase == .idle && !input.isEmpty && used == 0 { advance() }
+  /// How many bytes wait for the peer to take them.
+  var pending: Int { output.count - sent }
+
+  /// Sends what the peer takes at once and keeps the rest. Whether all has left.
+  func send(_ bytes: [UInt8]) -> Bool {
+    guard state == .open else { return false }
+    guard let tls else { return push(bytes) }
+    guard tls.send(bytes) else {
+      close()
+      return false
+    }
+    return push(tls.takeOutput())
   }
 
-  private func flush() {
+  private func push(_ bytes: [UInt8]) -> Bool {
+    if output.isEmpty {
+      output = bytes
+      progress = pool.loop.now
+    } else {
+      output += bytes
+    }
+    return flush()
+  }
+
+  /// Ends the connection once its output has left. The peer gets time to read that: closing at
+  /// once would reset the connection and could take the last answer with it (RFC 9112 section
+  /// 9.6).
+  func finish() {
+    guard state == .open else { return }
+    state = .finishing
+    conversation?.closed()
+    conversation = nil
+    input = []
+    tls?.finishSending()
+    if push(tls?.takeOutput() ?? []) { linger() }
+  }
+
+  private func writable() {
+    guard flush() else { return }
+    if state == .finishing { return linger() }
+    conversation?.outputSent()
+  }
+
+  private func flush() -> Bool {
     while sent < output.count {
       switch Socket.send(socket.raw, output, from: sent) {
       case .bytes(let count):
         sent += count
-        if phase == .sending { deadline = pool.loop.now + pool.limits.sendTime }
-      case .wouldBlock: return interest()
-      case .closed: return close()
+        progress = pool.loop.now
+      case .wouldBlock:
+        interest()
+        return false
+      case .closed:
+        close()
+        return false
       }
     }
-    output.removeAll()
+    output = []
     sent = 0
-    if phase == .sending { sentAnswer() }
+    interest()
+    return true
+  }
+
+  private func linger() {
+    if isPeerFinished { return close() }
+    state = .lingering
+    deadline = pool.loop.now + pool.limits.lingerTime
+    Socket.finishSending(socket.raw)
     interest()
   }
 
-  private func sentAnswer() {
-    guard closesAfterAnswer else { return enter(.idle, within: pool.limits.idleTime) }
-    guard isBodyPending else { return close() }
-    // Closing now would reset the connection and take the answer with it.
-    Socket.finishSending(socket.raw)
-    input = []
-    used = 0
-    enter(.lingering, within: pool.limits.lingerTime)
-  }
-
   private func interest() {
-    guard phase != .closed else { return }
-    var interest: EventLoop.Readiness = output.isEmpty ? [] : .writable
-    // While an answer is made, a pipelining peer fills its own buffers, not ours.
-    if phase != .answering && phase != .sending { interest.insert(.readable) }
+    guard state != .closed else { return }
+    var interest: EventLoop.Readiness = sent < output.count ? .writable : []
+    if (isReading || state != .open) && !isPeerFinished { interest.insert(.readable) }
     watch?.update(interest)
-    if phase == .idle && input.isEmpty { input = [] }
-  }
-
-  // MARK: Time
-
-  private func enter(_ phase: Phase, within time: Duration) {
-    self.phase = phase
-    deadline = pool.loop.now + time
-    if timer == nil { arm() }
-  }
-
-  /// One timer a connection: it looks at the deadline and sleeps on when that has moved.
-  private func arm() {
-    timer = pool.loop.timer(at: deadline) { [unowned self] in
-      timer = nil
-      if pool.loop.now < deadline { arm() } else { expire() }
-    }
-  }
-
-  private func expire() {
-    switch phase {
-    case .head, .body:
-      isBodyPending = true
-      closesAfterAnswer = true
-      answer(.text(408, "request took too long"))
-    case .answering, .closed: break
-    case .idle, .sending, .lingering: close()
-    }
-  }
-
-  private func releaseBody() {
-    pool.budget.release(reserved)
-    reserved = 0
-    body = []
   }
 }
 

@@ -1,4 +1,5 @@
 import Posix
+import TLS
 
 /// The connections of one loop and what they share.
 final class ConnectionPool: @unchecked Sendable {
@@ -11,6 +12,7 @@ final class ConnectionPool: @unchecked Sendable {
   private var connections: Set<Connection> = []
   private(set) var isDraining = false
   private var drained: (() -> Void)?
+  private var isSweeping = false
   private var scratch = [UInt8](repeating: 0, count: 64 << 10)
   private var cachedDate = (second: 0, text: "")
 
@@ -28,20 +30,41 @@ final class ConnectionPool: @unchecked Sendable {
     self.share = share
   }
 
-  func add(_ socket: consuming FileDescriptor, _ handler: any RequestHandler) {
+  func add(
+    _ socket: consuming FileDescriptor,
+    _ handler: any RequestHandler,
+    _ encryption: Encryption
+  ) {
     if isDraining { return }
+    var session: TLSSession?
+    switch encryption {
+    case .plain: break
+    case .tls(let context):
+      session = TLSSession(context)
+      if session == nil { return }
+    case .unavailable: return
+    }
     guard connections.count < share else {
-      var response = Response.text(503, "too many connections, try again")
-      response.headers.add("Retry-After", "1")
-      let bytes = responseBytes(response, isHead: false, keepsAlive: false, date: date())
-      _ = Socket.send(socket.raw, bytes, from: 0)
       observer.answered(503)
+      if session != nil { return }
+      let response = Response.busy("too many connections, try again")
+      let bytes = responseBytes(response, to: nil, keepsAlive: false, date: date())
+      _ = Socket.send(socket.raw, bytes, from: 0)
       return
     }
-    let connection = Connection(socket, self, handler)
+    let connection = Connection(socket, self, handler, session)
     connections.insert(connection)
     observer.connections(1)
     connection.start()
+    if !isSweeping { sweep() }
+  }
+
+  /// One timer for all deadlines of a loop: a timer a request would outlive the request by far.
+  private func sweep() {
+    let now = loop.now
+    for connection in connections { connection.sweep(now) }
+    isSweeping = !connections.isEmpty
+    if isSweeping { loop.timer(after: limits.sweepTime) { [weak self] in self?.sweep() } }
   }
 
   func remove(_ connection: Connection) {

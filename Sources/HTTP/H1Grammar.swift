@@ -2,36 +2,54 @@ struct RequestLine {
   let method: String
   let path: String
   let query: String
+  /// The host of a target in absolute form.
+  let authority: String?
   let isHTTP10: Bool
   let isKnownVersion: Bool
 }
 
 /// method SP target SP version, nothing else (RFC 9112 section 3). The target is in origin form,
-/// in absolute form, whose path counts, or `*`.
+/// in absolute form, whose path counts, or `*` with OPTIONS.
 func requestLine(_ line: ArraySlice<UInt8>) -> RequestLine? {
   let parts = line.split(separator: 0x20, omittingEmptySubsequences: false)
   guard parts.count == 3, !parts[0].isEmpty, parts[0].allSatisfy(isTokenByte),
-    !parts[1].isEmpty, parts[1].allSatisfy({ (0x21...0x7e).contains($0) && $0 != 0x23 })
+    !parts[1].isEmpty, parts[1].allSatisfy({ (0x21...0x7e).contains($0) && $0 != 0x23 }),
+    let version = version(parts[2])
   else { return nil }
-  let version = String(decoding: parts[2], as: UTF8.self)
-  guard version.hasPrefix("HTTP/") else { return nil }
+  let method = String(decoding: parts[0], as: UTF8.self)
   var target = parts[1]
-  if target.first != 0x2f, target.elementsEqual([0x2a]) == false {
+  var authority: String?
+  if target.elementsEqual([0x2a]) {
+    guard method == "OPTIONS" else { return nil }
+  } else if target.first != 0x2f {
     let text = String(decoding: target, as: UTF8.self).lowercased()
     guard text.hasPrefix("http://") || text.hasPrefix("https://") else { return nil }
-    let scheme = text.hasPrefix("https://") ? 8 : 7
-    let rest = target.dropFirst(scheme)
-    target = rest.firstIndex { $0 == 0x2f || $0 == 0x3f }.map { rest[$0...] } ?? [0x2f]
+    let rest = target.dropFirst(text.hasPrefix("https://") ? 8 : 7)
+    let end = rest.firstIndex { $0 == 0x2f || $0 == 0x3f } ?? rest.endIndex
+    let host = String(decoding: rest[..<end], as: UTF8.self)
+    guard !host.isEmpty, isHost(host) else { return nil }
+    authority = host
+    target = rest[end...]
     if target.first != 0x2f { target = [0x2f] + target }
   }
   let mark = target.firstIndex(of: 0x3f)
   return RequestLine(
-    method: String(decoding: parts[0], as: UTF8.self),
+    method: method,
     path: String(decoding: target[..<(mark ?? target.endIndex)], as: UTF8.self),
     query: mark.map { String(decoding: target[($0 + 1)...], as: UTF8.self) } ?? "",
-    isHTTP10: version == "HTTP/1.0",
-    isKnownVersion: version == "HTTP/1.1" || version == "HTTP/1.0"
+    authority: authority,
+    isHTTP10: version == (1, 0),
+    isKnownVersion: version.major == 1
   )
+}
+
+/// `HTTP/` digit `.` digit, in capitals.
+private func version(_ text: ArraySlice<UInt8>) -> (major: UInt8, minor: UInt8)? {
+  let bytes = Array(text)
+  guard bytes.count == 8, bytes.starts(with: "HTTP/".utf8), bytes[6] == 0x2e,
+    (0x30...0x39).contains(bytes[5]), (0x30...0x39).contains(bytes[7])
+  else { return nil }
+  return (bytes[5] - 0x30, bytes[7] - 0x30)
 }
 
 /// name ":" value; no white space before the colon, no folded lines, no control characters
@@ -47,8 +65,9 @@ func field(_ line: ArraySlice<UInt8>) -> (name: String, value: String)? {
   return (String(decoding: line[..<colon], as: UTF8.self), String(decoding: value, as: UTF8.self))
 }
 
-/// Hexadecimal digits; an extension behind `;` is passed over (RFC 9112 section 7.1).
-func chunkSize(_ line: ArraySlice<UInt8>) -> Int? {
+/// Hexadecimal digits; an extension behind `;` is passed over and its length told (RFC 9112
+/// section 7.1).
+func chunkSize(_ line: ArraySlice<UInt8>) -> (size: Int, extensionBytes: Int)? {
   let digits = line.prefix { $0 != 0x3b }
   guard (1...15).contains(digits.count),
     line.allSatisfy({ $0 == 0x09 || ($0 >= 0x20 && $0 != 0x7f) })
@@ -62,7 +81,7 @@ func chunkSize(_ line: ArraySlice<UInt8>) -> Int? {
     default: return nil
     }
   }
-  return size
+  return (size, line.count - digits.count)
 }
 
 /// Digits only; no sign, no list, no number that overflows.
@@ -72,10 +91,40 @@ func contentLength(_ text: String) -> Int? {
   return Int(text)
 }
 
+/// A name or an address with or without a port, or nothing (RFC 9110 section 7.2; RFC 3986
+/// section 3.2.2). No user, no list.
 func isHost(_ text: String) -> Bool {
-  text.utf8.allSatisfy {
-    (0x21...0x7e).contains($0) && ![0x2f, 0x3f, 0x23, 0x40, 0x5c, 0x2c].contains($0)
+  var rest = Substring(text)
+  if rest.first == "[" {
+    guard let end = rest.firstIndex(of: "]") else { return false }
+    let address = rest[..<end].dropFirst()
+    guard !address.isEmpty,
+      address.utf8.allSatisfy({ isHexDigit($0) || $0 == 0x3a || $0 == 0x2e })
+    else { return false }
+    rest = rest[rest.index(after: end)...]
+  } else {
+    let end = rest.firstIndex(of: ":") ?? rest.endIndex
+    guard rest[..<end].utf8.allSatisfy(isNameByte) else { return false }
+    rest = rest[end...]
   }
+  guard let colon = rest.first else { return true }
+  let port = rest.dropFirst().utf8
+  return colon == ":" && port.count <= 5 && port.allSatisfy { (0x30...0x39).contains($0) }
+}
+
+/// What may stand in a registered name: unreserved, `%` and sub-delims but the comma, which
+/// makes lists elsewhere.
+private func isNameByte(_ byte: UInt8) -> Bool {
+  switch byte {
+  case 0x30...0x39, 0x41...0x5a, 0x61...0x7a: true
+  case 0x21, 0x24, 0x25, 0x26, 0x27, 0x28, 0x29, 0x2a, 0x2b, 0x2d, 0x2e, 0x3b, 0x3d, 0x5f, 0x7e:
+    true
+  default: false
+  }
+}
+
+private func isHexDigit(_ byte: UInt8) -> Bool {
+  (0x30...0x39).contains(byte) || (0x41...0x46).contains(byte) || (0x61...0x66).contains(byte)
 }
 
 /// tchar of RFC 9110 section 5.6.2.

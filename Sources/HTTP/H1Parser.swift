@@ -17,6 +17,7 @@ struct H1Parser {
     let length: Int?
     let keepsAlive: Bool
     let expectsContinue: Bool
+    let isHTTP10: Bool
   }
 
   private enum State {
@@ -30,24 +31,28 @@ struct H1Parser {
     case refused
   }
 
+  /// Bytes of extensions in one chunked body: they cost us and mean nothing to us.
+  static let extensionBytes = 8 << 10
+
   private var state = State.head
   private let limits: HTTPLimits
+  /// How far the search for the head's end has come, from the head's first byte, and where the
+  /// line that it is in begins: bytes that trickle in are not searched again.
+  private var searched = (end: 0, line: 0)
+  private var extensions = 0
 
   init(_ limits: HTTPLimits) { self.limits = limits }
-
-  /// Whether the next byte begins a request.
-  var isBetweenRequests: Bool {
-    if case .head = state { return true }
-    return false
-  }
 
   /// What the bytes from `at` on say; `at` moves over what was used. nil: more bytes are needed.
   mutating func next(_ bytes: [UInt8], _ at: inout Int) -> Action? {
     while true {
       switch state {
       case .head:
-        // A client may send one empty line after a body (RFC 9112 section 2.2).
-        if bytes.count - at >= 2, bytes[at] == 0x0d, bytes[at + 1] == 0x0a { at += 2 }
+        // A client may send empty lines after a body (RFC 9112 section 2.2).
+        while bytes.count - at >= 2, bytes[at] == 0x0d, bytes[at + 1] == 0x0a {
+          at += 2
+          searched = (0, 0)
+        }
         guard let end = headEnd(bytes, at) else {
           if bytes.count - at > limits.headBytes { return refuse(431, "header too large") }
           return nil
@@ -63,11 +68,20 @@ struct H1Parser {
         state = .fixed(left - count)
         return .body(at..<at + count)
       case .chunkSize:
-        guard let line = line(bytes, &at, limit: 1024) else {
-          return bytes.count - at > 1024 ? refuse(400, "chunk line too long") : nil
+        switch line(bytes, &at, limit: 1024) {
+        case .unfinished: return nil
+        case .bad(let isTooLong):
+          return refuse(400, isTooLong ? "chunk line too long" : "bad line end")
+        case .whole(let line):
+          guard let (size, extra) = chunkSize(bytes[line]) else {
+            return refuse(400, "bad chunk size")
+          }
+          extensions += extra
+          guard extensions <= Self.extensionBytes else {
+            return refuse(400, "chunk extensions too long")
+          }
+          state = size == 0 ? .trailers(0) : .chunk(size)
         }
-        guard let size = chunkSize(bytes[line]) else { return refuse(400, "bad chunk size") }
-        state = size == 0 ? .trailers(0) : .chunk(size)
       case .chunk(0): state = .chunkEnd
       case .chunk(let left):
         let count = min(left, bytes.count - at)
@@ -76,22 +90,26 @@ struct H1Parser {
         state = .chunk(left - count)
         return .body(at..<at + count)
       case .chunkEnd:
-        guard bytes.count - at >= 2 else { return nil }
-        guard bytes[at] == 0x0d, bytes[at + 1] == 0x0a else {
+        let end = bytes[at...].prefix(2)
+        guard end.elementsEqual([0x0d, 0x0a].prefix(end.count)) else {
           return refuse(400, "chunk without end")
         }
+        guard end.count == 2 else { return nil }
         at += 2
         state = .chunkSize
       case .trailers(let count):
-        guard let line = line(bytes, &at, limit: 8192) else {
-          return bytes.count - at > 8192 ? refuse(431, "trailer too large") : nil
-        }
-        if line.isEmpty {
-          state = .complete
-        } else if count >= 20 || field(bytes[line]) == nil {
-          return refuse(400, "bad trailer")
-        } else {
-          state = .trailers(count + 1)
+        switch line(bytes, &at, limit: 8192) {
+        case .unfinished: return nil
+        case .bad(let isTooLong):
+          return isTooLong ? refuse(431, "trailer too large") : refuse(400, "bad line end")
+        case .whole(let line):
+          if line.isEmpty {
+            state = .complete
+          } else if count >= 20 || field(bytes[line]) == nil {
+            return refuse(400, "bad trailer")
+          } else {
+            state = .trailers(count + 1)
+          }
         }
       case .complete:
         state = .head
@@ -107,9 +125,9 @@ struct H1Parser {
   }
 
   /// The end of the line that closes the head; nil when it has not come.
-  private func headEnd(_ bytes: [UInt8], _ start: Int) -> Int? {
-    var at = start
-    var lineStart = start
+  private mutating func headEnd(_ bytes: [UInt8], _ start: Int) -> Int? {
+    var at = start + searched.end
+    var lineStart = start + searched.line
     while at < bytes.count {
       if bytes[at] == 0x0a {
         // An empty line, also one with a bare LF, ends the head; the lines are judged below.
@@ -119,17 +137,20 @@ struct H1Parser {
       }
       at += 1
     }
+    searched = (at - start, lineStart - start)
     return nil
   }
 
   private mutating func head(_ bytes: [UInt8], _ at: inout Int, _ end: Int) -> Action {
-    guard let first = line(bytes, &at, limit: limits.headBytes),
+    searched = (0, 0)
+    extensions = 0
+    guard case .whole(let first) = line(bytes, &at, limit: limits.headBytes),
       let start = requestLine(bytes[first])
     else { return refuse(400, "bad request line") }
     guard start.isKnownVersion else { return refuse(505, "HTTP version not supported") }
     var headers = Headers()
     while true {
-      guard let range = line(bytes, &at, limit: limits.headBytes) else {
+      guard case .whole(let range) = line(bytes, &at, limit: limits.headBytes) else {
         return refuse(400, "bad line end")
       }
       if range.isEmpty { break }
@@ -147,14 +168,20 @@ struct H1Parser {
     guard hosts.count == 1 || (hosts.isEmpty && start.isHTTP10), hosts.allSatisfy(isHost) else {
       return refuse(400, "bad Host header")
     }
+    var headers = headers
+    // The target's own host counts, whatever the field says (RFC 9112 section 3.2.2).
+    if let authority = start.authority { headers.replace("Host", authority) }
     let lengths = headers.values("Content-Length")
-    let codings = headers.values("Transfer-Encoding")
+    let codings = headers.values("Transfer-Encoding").flatMap { $0.split(separator: ",") }.map {
+      $0.trimmingSpace.lowercased()
+    }
     var length: Int? = 0
-    if !codings.isEmpty {
+    if headers["Transfer-Encoding"] != nil {
       guard lengths.isEmpty, !start.isHTTP10 else { return refuse(400, "two body lengths") }
-      guard codings.count == 1, equalIgnoringCase(codings[0], "chunked") else {
-        return refuse(501, "transfer coding not supported")
+      guard codings.last == "chunked", codings.filter({ $0 == "chunked" }).count == 1 else {
+        return refuse(400, "transfer coding without a length")
       }
+      guard codings.count == 1 else { return refuse(501, "transfer coding not supported") }
       length = nil
     } else if !lengths.isEmpty {
       guard lengths.count == 1, let number = contentLength(lengths[0]) else {
@@ -182,19 +209,26 @@ struct H1Parser {
         ),
         length: length,
         keepsAlive: keepsAlive,
-        expectsContinue: expectation != nil && !start.isHTTP10
+        expectsContinue: expectation != nil && !start.isHTTP10,
+        isHTTP10: start.isHTTP10
       )
     )
   }
 
-  /// The next line without its CRLF; nil when it is not whole or does not end in CRLF.
-  private func line(_ bytes: [UInt8], _ at: inout Int, limit: Int) -> Range<Int>? {
+  private enum Line {
+    /// Without its CRLF.
+    case whole(Range<Int>)
+    case unfinished
+    case bad(isTooLong: Bool)
+  }
+
+  private func line(_ bytes: [UInt8], _ at: inout Int, limit: Int) -> Line {
     var end = at
     while end < bytes.count, bytes[end] != 0x0a, end - at <= limit { end += 1 }
-    guard end < bytes.count, bytes[end] == 0x0a, end > at, bytes[end - 1] == 0x0d else {
-      return nil
-    }
+    guard end - at <= limit else { return .bad(isTooLong: true) }
+    guard end < bytes.count else { return .unfinished }
+    guard end > at, bytes[end - 1] == 0x0d else { return .bad(isTooLong: false) }
     defer { at = end + 1 }
-    return at..<end - 1
+    return .whole(at..<end - 1)
   }
 }

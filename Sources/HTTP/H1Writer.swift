@@ -1,23 +1,38 @@
 import Glibc
 
-/// The bytes of a response (RFC 9112 section 4), head and body in one piece.
+/// The bytes of a response (RFC 9112 section 4), head and body in one piece. `request` is nil
+/// where none could be read.
 func responseBytes(
   _ response: Response,
-  isHead: Bool,
+  to request: H1Parser.Head?,
   keepsAlive: Bool,
   date: String
 ) -> [UInt8] {
   var out: [UInt8] = []
   out.reserveCapacity(response.body.count + 256)
   out += "HTTP/1.1 \(response.status) \(reason(response.status))\r\nDate: \(date)\r\n".utf8
-  for field in response.headers.fields { out += "\(field.name): \(field.value)\r\n".utf8 }
-  if response.status >= 200 && response.status != 204 && response.status != 304 {
-    out += "Content-Length: \(response.body.count)\r\n".utf8
+  for field in response.headers.fields {
+    out += field.name.utf8
+    out += ": ".utf8
+    // A line break in a value would begin a field, or a response, of somebody else's making.
+    out += field.value.utf8.lazy.map { $0 < 0x20 || $0 == 0x7f ? 0x20 : $0 }
+    out += "\r\n".utf8
   }
-  if !keepsAlive { out += "Connection: close\r\n".utf8 }
+  let hasBody = response.hasBody
+  if hasBody { out += "Content-Length: \(response.body.count)\r\n".utf8 }
+  if !keepsAlive {
+    out += "Connection: close\r\n".utf8
+  } else if request?.isHTTP10 == true {
+    out += "Connection: keep-alive\r\n".utf8
+  }
   out += "\r\n".utf8
-  if !isHead { out += response.body }
+  if hasBody && request?.request.method != "HEAD" { out += response.body }
   return out
+}
+
+extension Response {
+  /// Whether the status lets a body follow (RFC 9110 section 6.4.1).
+  var hasBody: Bool { status >= 200 && status != 204 && status != 304 }
 }
 
 /// The time in the form of RFC 9110 section 5.6.7.

@@ -1,27 +1,25 @@
 package import Posix
+package import TLS
 
-/// What the server tells those who count. Called on a loop; must not wait.
-package struct HTTPObserver: Sendable {
-  package var answered: @Sendable (_ status: Int) -> Void
-  package var connections: @Sendable (_ change: Int) -> Void
-
-  package init(
-    answered: @escaping @Sendable (Int) -> Void = { _ in },
-    connections: @escaping @Sendable (Int) -> Void = { _ in }
-  ) {
-    self.answered = answered
-    self.connections = connections
-  }
+/// How a new connection's bytes pass.
+package enum Encryption: Sendable {
+  case plain
+  case tls(TLSServerContext)
+  /// There should be TLS and cannot be now: the connection is closed, never served in plain.
+  case unavailable
 }
 
 /// One listener with its connections, dealt in turn to the loops.
 package final class HTTPServer: Sendable {
   private let listener: Listener
   private let pools: [ConnectionPool]
+  /// What is spoken over TLS, best first: the names for ALPN.
+  package static let protocols = ["h2", "http/1.1"]
   /// The port it listens on; 0 for a path.
   package let port: Int
 
   /// Listens on a numeric address; port 0 takes a free one.
+  /// - Parameter encryption: asked for each new connection; connections keep what they began with.
   /// - Throws: `SystemError` that names address and port.
   package convenience init(
     address: String,
@@ -29,11 +27,12 @@ package final class HTTPServer: Sendable {
     loops: [EventLoop],
     limits: HTTPLimits = HTTPLimits(),
     observer: HTTPObserver = HTTPObserver(),
+    encryption: @escaping @Sendable () -> Encryption = { .plain },
     handler: any RequestHandler
   ) async throws(SystemError) {
     let socket = try Socket.listen(address, port)
     let port = try Socket.port(socket)
-    try await self.init(socket, port, loops, limits, observer, handler)
+    try await self.init(socket, port, loops, limits, observer, encryption, handler)
   }
 
   /// Listens on a socket file with mode 0600.
@@ -44,7 +43,15 @@ package final class HTTPServer: Sendable {
     observer: HTTPObserver = HTTPObserver(),
     handler: any RequestHandler
   ) async throws(SystemError) {
-    try await self.init(try Socket.listen(path: path), 0, loops, limits, observer, handler)
+    try await self.init(
+      try Socket.listen(path: path),
+      0,
+      loops,
+      limits,
+      observer,
+      { .plain },
+      handler
+    )
   }
 
   private init(
@@ -53,6 +60,7 @@ package final class HTTPServer: Sendable {
     _ loops: [EventLoop],
     _ limits: HTTPLimits,
     _ observer: HTTPObserver,
+    _ encryption: @escaping @Sendable () -> Encryption,
     _ handler: any RequestHandler
   ) async throws(SystemError) {
     precondition(!loops.isEmpty, "a server needs a loop")
@@ -61,7 +69,7 @@ package final class HTTPServer: Sendable {
       ConnectionPool($0, limits, budget, observer, share: max(1, limits.connections / loops.count))
     }
     self.port = port
-    listener = Listener(socket, loops[0], pools, handler)
+    listener = Listener(socket, loops[0], pools, encryption, handler)
     let listener = listener
     let failure: SystemError? = await withCheckedContinuation { continuation in
       loops[0].post { continuation.resume(returning: listener.start()) }
@@ -78,9 +86,14 @@ package final class HTTPServer: Sendable {
         continuation.resume()
       }
     }
-    for pool in pools {
-      await withCheckedContinuation { continuation in
-        pool.loop.post { pool.drain(grace) { continuation.resume() } }
+    // All at once: a loop that waits for an answer must not keep the others serving.
+    await withDiscardingTaskGroup { group in
+      for pool in pools {
+        group.addTask {
+          await withCheckedContinuation { continuation in
+            pool.loop.post { pool.drain(grace) { continuation.resume() } }
+          }
+        }
       }
     }
   }
@@ -91,6 +104,7 @@ private final class Listener: @unchecked Sendable {
   // SAFETY: touched only on its loop's thread.
   let loop: EventLoop
   private let pools: [ConnectionPool]
+  private let encryption: @Sendable () -> Encryption
   private let handler: any RequestHandler
   private var socket: FileDescriptor?
   private var watch: EventLoop.Watch?
@@ -100,11 +114,13 @@ private final class Listener: @unchecked Sendable {
     _ socket: consuming FileDescriptor,
     _ loop: EventLoop,
     _ pools: [ConnectionPool],
+    _ encryption: @escaping @Sendable () -> Encryption,
     _ handler: any RequestHandler
   ) {
     self.socket = consume socket
     self.loop = loop
     self.pools = pools
+    self.encryption = encryption
     self.handler = handler
   }
 
@@ -117,20 +133,23 @@ private final class Listener: @unchecked Sendable {
   }
 
   func stop() {
+    // Who is in the kernel's queue has been told that the connection stands.
+    accept(atMost: 4096)
     watch?.cancel()
     watch = nil
     socket = nil
   }
 
-  private func accept() {
-    // A bound, so that a flood of connections cannot starve those that are open.
-    for _ in 0..<64 {
+  /// A bound, so that a flood of connections cannot starve those that are open.
+  private func accept(atMost count: Int = 64) {
+    for _ in 0..<count {
       do throws(SystemError) {
         guard let fd = try next() else { return }
         let pool = pools[turn % pools.count]
         turn += 1
         let handler = handler
-        pool.loop.post { pool.add(FileDescriptor(owning: fd), handler) }
+        let encryption = encryption()
+        pool.loop.post { pool.add(FileDescriptor(owning: fd), handler, encryption) }
       } catch {
         // Out of descriptors: the waiting client is served when one comes free.
         watch?.update([])

@@ -17,6 +17,12 @@ package struct Headers: Sendable, Equatable {
 
   package mutating func add(_ name: String, _ value: String) { fields.append(Field(name, value)) }
 
+  /// One field in the place of all of that name.
+  package mutating func replace(_ name: String, _ value: String) {
+    fields.removeAll { equalIgnoringCase($0.name, name) }
+    fields.append(Field(name, value))
+  }
+
   /// The first value of `name`.
   package subscript(name: String) -> String? {
     fields.first { equalIgnoringCase($0.name, name) }?.value

@@ -60,6 +60,23 @@ package struct ParameterManifest: Sendable {
   package let path: String
 }
 
+extension ParameterManifest {
+  /// A dynamic header as a parameter: its destination is the header's name.
+  var asHeader: ParameterManifest {
+    ParameterManifest(
+      dependencyName: dependencyName,
+      dataKey: dataKey,
+      contextKey: contextKey,
+      value: value,
+      useRawData: false,
+      dest: "headers." + dest.replacing(".", with: "\\."),
+      operation: operation,
+      mark: mark,
+      path: path
+    )
+  }
+}
+
 /// The names under which Argo Events knows its triggers, and ours (spec section 4.4).
 let knownTriggerKinds = [
   "k8s", "argoWorkflow", "http", "awsLambda", "azureEventHubs", "azureServiceBus", "kafka",
@@ -88,7 +105,10 @@ extension DocumentReader {
     let chosen: (kind: String, block: Block?) = template.map(kind) ?? ("", nil)
     let templateAllow = template.flatMap(statusPolicy)
     let payload = chosen.block.map { parameters($0, "payload", names) } ?? []
-    let resourceParameters = chosen.block.map { parameters($0, "parameters", names) } ?? []
+    var resourceParameters = chosen.block.map { parameters($0, "parameters", names) } ?? []
+    if chosen.kind == "http", let block = chosen.block {
+      resourceParameters += parameters(block, "dynamicHeaders", names).map(\.asHeader)
+    }
     template?.finish()
     let nothing = Node(.mapping([]), block.mark)
     return TriggerManifest(

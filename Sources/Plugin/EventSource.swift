@@ -46,12 +46,47 @@ package struct Route: Sendable {
   /// The method served; nil: the handler decides.
   package let method: String?
   package let handler: any RequestHandler
+  /// nil: the port is served in plain.
+  package let tls: RouteTLS?
 
-  package init(port: Int, path: String, method: String?, handler: any RequestHandler) {
+  package init(
+    port: Int,
+    path: String,
+    method: String?,
+    handler: any RequestHandler,
+    tls: RouteTLS? = nil
+  ) {
     self.port = port
     self.path = path
     self.method = method
     self.handler = handler
+    self.tls = tls
+  }
+}
+
+/// Where the certificates are that a port is served with; all in PEM form.
+package struct RouteTLS: Sendable {
+  /// A secret with the path of the field that names it.
+  package struct Field: Sendable {
+    package let selector: SecretSelector
+    package let path: String
+
+    package init(_ selector: SecretSelector, path: String) {
+      self.selector = selector
+      self.path = path
+    }
+  }
+
+  /// The server's certificate and its chain.
+  package let certificate: Field
+  package let key: Field
+  /// The authorities one of which must have signed a client's certificate; nil: clients need none.
+  package let clientAuthorities: Field?
+
+  package init(certificate: Field, key: Field, clientAuthorities: Field?) {
+    self.certificate = certificate
+    self.key = key
+    self.clientAuthorities = clientAuthorities
   }
 }
 
@@ -62,6 +97,10 @@ package protocol SourceHost: Sendable {
   /// Appends an event and waits until it is durable.
   /// - Throws: `SinkError`.
   func append(_ event: Event, from name: EventSourceName) async throws(SinkError) -> Stored
+
+  /// The firing that a request comes from, when the value of its `Signalbox-Cause` is one that
+  /// this installation made.
+  func cause(verifying header: String) -> Cause?
 
   /// The wall clock.
   func now() -> Timestamp

@@ -1,6 +1,8 @@
 package import Event
+package import HTTPClient
 package import JSON
 package import Manifest
+package import Posix
 
 /// A decision to act: the trigger, and the events that made it.
 package struct Firing: Sendable {
@@ -97,6 +99,19 @@ extension Trigger {
 /// What a trigger gets from the program around it.
 package protocol TriggerHost: Sendable {
   var secrets: any SecretStore { get }
+  /// Sends a request to another server and waits for the whole answer, whatever its status.
+  func send(_ request: OutboundRequest) async throws(OutboundError) -> OutboundResponse
+  /// Where requests may go when an event chose the target.
+  var allowOutbound: AllowList { get }
+  /// The value of `Signalbox-Cause` for requests of a firing.
+  func causeHeader(_ firing: Firing) -> String
+  /// The folder of jobs, which outlive the program.
+  var jobs: String { get }
+  /// The path of this program, which runs itself as the supervisor of a job.
+  var program: String { get }
+  /// Suspends until `process` ends, `limit` has passed or the task is cancelled; the caller then
+  /// looks which.
+  func waitForEnd(of process: ProcessHandle?, atMost limit: Duration?) async
   /// Writes a line to the program's log for the operator (the `log` trigger).
   func log(_ message: String, _ fields: [(String, String)])
 }

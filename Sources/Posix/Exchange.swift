@@ -19,6 +19,26 @@ extension Socket {
       }
     }
     guard code == 0 else { throw SystemError("connect", subject) }
+    return try exchange(bytes, connection, subject)
+  }
+
+  /// The same over a socket file.
+  package static func exchange(_ bytes: [UInt8], path: String) throws(SystemError) -> [UInt8] {
+    let raw = try retryingInterrupts("socket", path) {
+      socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    }
+    let connection = FileDescriptor(owning: raw)
+    try unsafe withUnixAddress(path) { (address, length) throws(SystemError) in
+      try retryingInterrupts("connect", path) { unsafe connect(raw, address, length) }
+    }
+    return try exchange(bytes, connection, path)
+  }
+
+  private static func exchange(
+    _ bytes: [UInt8],
+    _ connection: borrowing FileDescriptor,
+    _ subject: String
+  ) throws(SystemError) -> [UInt8] {
     try Files.write(bytes, to: connection)
     return try Files.readToEnd(connection, subject, limit: 1 << 20)
   }

@@ -4,7 +4,7 @@ import Glibc
 /// Signals as readable events.
 package enum Signals {
   /// A descriptor that becomes readable when one of `signals` arrives; they do nothing else any
-  /// more. Call it once in a process.
+  /// more. A signal belongs to the descriptor that asked last.
   package static func descriptor(_ signals: [Int32]) throws(SystemError) -> FileDescriptor {
     let raw = try retryingInterrupts("eventfd") {
       eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
@@ -18,4 +18,31 @@ package enum Signals {
 
   /// Writing to a closed pipe or socket answers `EPIPE` instead of ending the process.
   package static func ignoreBrokenPipes() { _ = signal(SIGPIPE, SIG_IGN) }
+}
+
+extension EventLoop {
+  /// Suspends until one of `counters` (eventfd) counts, empties and returns it. From anywhere.
+  package func readable(of counters: [Int32]) async -> Int32 {
+    await withCheckedContinuation { continuation in
+      post { [self] in
+        let waits = Waits()
+        for counter in counters {
+          do throws(SystemError) {
+            let watch = try watch(counter, for: .readable) { _ in
+              var count: UInt64 = 0
+              guard unsafe read(counter, &count, 8) == 8 else { return }
+              for watch in waits.all { watch.cancel() }
+              waits.all = []
+              continuation.resume(returning: counter)
+            }
+            waits.all.append(watch)
+          } catch { preconditionFailure("cannot watch a counter: \(error)") }
+        }
+      }
+    }
+  }
+
+  private final class Waits {
+    var all: [Watch] = []
+  }
 }

@@ -131,7 +131,7 @@ package enum Socket {
     } catch { return error.code == ECONNREFUSED || error.code == ENOTSOCK ? false : nil }
   }
 
-  private static func withUnixAddress(
+  static func withUnixAddress(
     _ path: String,
     _ body: (UnsafePointer<sockaddr>, socklen_t) throws(SystemError) -> Void
   ) throws(SystemError) {

@@ -20,6 +20,9 @@ package struct SystemError: Error, Equatable, CustomStringConvertible {
     return subject.isEmpty ? "\(call): \(reason)" : "\(call) \(subject): \(reason)"
   }
 
+  /// Nothing is there (`ENOENT`).
+  package var isMissing: Bool { code == ENOENT }
+
   /// The disk or the quota is exhausted (`ENOSPC`, `EDQUOT`): space may come free again.
   package var isOutOfSpace: Bool { code == ENOSPC || code == EDQUOT }
 }

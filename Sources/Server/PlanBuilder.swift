@@ -17,11 +17,16 @@ struct PlanBuilder {
   let diagnostics: Diagnostics
 
   /// Everything of an installation.
-  struct Plan {
+  struct Plan: Sendable {
     let engine: EnginePlan
     let routes: [Route]
     /// `namespace/source/event` and kind, for the start's message.
     let sources: [String]
+
+    /// In the order of the ports.
+    var routesByPort: [(Int, [Route])] {
+      Dictionary(grouping: routes, by: \.port).sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    }
   }
 
   /// nil when there was an error.
@@ -34,6 +39,7 @@ struct PlanBuilder {
     let set = reader.read(paths)
     var routes: [Route] = []
     var sources: [String] = []
+    var open: [(key: EventKey, entry: EventSourceEntry)] = []
     for manifest in set.eventSources {
       for entry in manifest.entries {
         guard let kind = sourceKinds.first(where: { $0.kind == entry.kind }) else { continue }
@@ -47,6 +53,7 @@ struct PlanBuilder {
           continue
         }
         sources.append("\(name) (\(entry.kind))")
+        if !source.isAuthenticated { open.append((key(of: name), entry)) }
         for route in source.routes {
           checkFree(route, routes, entry)
           routes.append(route)
@@ -76,12 +83,47 @@ struct PlanBuilder {
         )
       )
     }
-    if diagnostics.hasErrors { return nil }
-    return Plan(
+    checkCommands(reachedFrom: open, sensors, triggers)
+    let plan = Plan(
       engine: EnginePlan(sensors: sensors, triggers: triggers),
       routes: routes,
       sources: sources
     )
+    for (_, routes) in plan.routesByPort {
+      PortCertificates(routes)?.check(routes, sourceHost.secrets, diagnostics)
+    }
+    return diagnostics.hasErrors ? nil : plan
+  }
+
+  private func key(of name: EventSourceName) -> EventKey {
+    EventKey(
+      namespace: name.namespace,
+      bus: name.bus,
+      source: name.source,
+      subject: name.event
+    )
+  }
+
+  /// A program must not run because somebody who proved nothing sent a request.
+  private func checkCommands(
+    reachedFrom open: [(key: EventKey, entry: EventSourceEntry)],
+    _ sensors: [SensorPlan],
+    _ triggers: [TriggerPlan]
+  ) {
+    let programs = Set(triggerKinds.filter(\.runsPrograms).map(\.kind))
+    let commands = Set(triggers.filter { programs.contains($0.kind) }.map(\.id))
+    let reach = Reach(sensors)
+    for (key, entry) in open {
+      guard let command = reach.triggers(from: key).first(where: commands.contains) else {
+        continue
+      }
+      report(
+        entry.mark,
+        entry.path,
+        "anybody can send events here, and they reach the command \(command): give the event "
+          + "source a secret, or say signalbox: {unauthenticated: true}"
+      )
+    }
   }
 
   private func checkFree(_ route: Route, _ routes: [Route], _ entry: EventSourceEntry) {

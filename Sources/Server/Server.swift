@@ -1,15 +1,8 @@
-import Bus
-import Engine
-import Event
-import EventLog
-import EventSources
-import HTTP
+package import HTTPClient
 package import Logging
 package import Manifest
-import Plugin
+import Observe
 package import Posix
-import Sensor
-import Triggers
 
 /// One running installation: the log, the engine and the listeners.
 package struct Server {
@@ -24,6 +17,8 @@ package struct Server {
     package var consolePort: Int
     /// Firings in a chain before it is cut.
     package var hopLimit: Int
+    /// Where requests may go when an event chose the target.
+    package var allowOutbound: AllowList
 
     package init(
       manifests: [String],
@@ -32,7 +27,8 @@ package struct Server {
       address: String,
       consoleAddress: String,
       consolePort: Int,
-      hopLimit: Int
+      hopLimit: Int,
+      allowOutbound: AllowList
     ) {
       self.manifests = manifests
       self.data = data
@@ -41,6 +37,7 @@ package struct Server {
       self.consoleAddress = consoleAddress
       self.consolePort = consolePort
       self.hopLimit = hopLimit
+      self.allowOutbound = allowOutbound
     }
   }
 
@@ -50,117 +47,44 @@ package struct Server {
   /// Reads manifests as `run` would, and starts nothing.
   package static func validate(_ paths: [String], secrets: String) -> [Diagnostic] {
     let diagnostics = Diagnostics()
-    let store = FolderSecrets(folder: secrets)
-    let logger = Logger(label: "signalbox")
-    _ = builder(store, nil, logger, diagnostics).build(paths)
+    let parts = Parts(
+      secrets: FolderSecrets(folder: secrets),
+      bus: nil,
+      loop: nil,
+      http: nil,
+      allowOutbound: AllowList(),
+      key: nil,
+      jobs: "",
+      instruments: Instruments(in: Metrics()),
+      logger: Logger(label: "signalbox")
+    )
+    _ = parts.builder(diagnostics).build(paths)
     return diagnostics.sorted
   }
 
-  /// Runs until `stop` is readable.
+  /// Runs until `stop` is readable; reads the manifests anew when `reload` is.
   /// - Parameter report: takes what is found in the manifests, and what was started, in words.
   /// - Throws: `Refused`, `LogError`, `SystemError`, `BusError` or `NoteError` when it cannot start.
   package static func run(
     _ configuration: Configuration,
     logger: Logger,
     stop: borrowing FileDescriptor,
-    report: (String) -> Void
+    reload: borrowing FileDescriptor,
+    report: @escaping @Sendable (String) -> Void
   ) async throws {
-    let diagnostics = Diagnostics()
-    let store = FolderSecrets(folder: configuration.secrets)
     // Before the log: manifests with errors leave no trace.
-    let check = builder(store, nil, logger, diagnostics).build(configuration.manifests)
-    for diagnostic in diagnostics.sorted { report("\(diagnostic)") }
-    guard check != nil else { throw Refused() }
-    let (log, recovery) = try EventLog.open(folder: configuration.data + "/log")
-    if recovery.cutBytes > 0 { report("cut a torn tail of \(recovery.cutBytes) bytes") }
-    for damage in recovery.damages { report("damage in the log: \(damage)") }
-    let plan = builder(store, log, logger, Diagnostics()).build(configuration.manifests)
-    guard let plan else { throw Refused() }
-
-    let loops = try (0..<max(1, coreCount())).map { try EventLoop(name: "http-\($0)") }
-    var engineConfiguration = Engine.Configuration()
-    engineConfiguration.hopLimit = configuration.hopLimit
-    let engine = Engine(
-      bus: log,
-      plan: plan.engine,
-      loop: try EventLoop(name: "engine"),
-      configuration: engineConfiguration,
-      observer: EngineObserver(),
-      logger: logger,
-      clock: { Timestamp(nanoseconds: wallClockNanoseconds()) },
-      random: { Double.random(in: 0..<1) }
-    )
-    let waiting = try await engine.recover()
-    await engine.start()
-
-    var servers: [HTTPServer] = []
-    for (port, routes) in Dictionary(grouping: plan.routes, by: \.port).sorted(by: {
-      $0.key < $1.key
-    }) {
-      let server = try await HTTPServer(
-        address: configuration.address,
-        port: port,
-        loops: loops,
-        handler: Router(routes)
-      )
-      servers.append(server)
-      let paths = routes.map(\.path).joined(separator: " ")
-      report("listening on \(configuration.address):\(port) for \(paths)")
+    let found = validate(configuration.manifests, secrets: configuration.secrets)
+    for diagnostic in found { report("\(diagnostic)") }
+    if found.contains(where: { $0.severity == .error }) { throw Refused() }
+    let installation = try await Installation(configuration, logger, report: report)
+    try await installation.start()
+    let loop = try EventLoop(name: "requests")
+    let (stopping, reloading) = (stop.raw, reload.raw)
+    while await loop.readable(of: [stopping, reloading]) != stopping {
+      _ = await installation.reload()
     }
-    servers.append(
-      try await HTTPServer(
-        address: configuration.consoleAddress,
-        port: configuration.consolePort,
-        loops: loops,
-        handler: Console(log: log, engine: engine)
-      )
-    )
-    report("console on \(configuration.consoleAddress):\(configuration.consolePort)")
-    for source in plan.sources { report("event source \(source)") }
-    for sensor in plan.engine.interlocking.sensors { report("sensor \(sensor.id)") }
-    report("ready; \(recovery.records) records on the log, \(waiting.count) firings to finish")
-
-    await readable(stop, on: loops[0])
     report("shutting down")
-    for server in servers { await server.shutdown(grace: .seconds(10)) }
-    await engine.stop()
-    await log.close()
-    engine.loop.stop()
-    for loop in loops { loop.stop() }
-  }
-
-  private static func builder(
-    _ secrets: FolderSecrets,
-    _ bus: EventLog?,
-    _ logger: Logger,
-    _ diagnostics: Diagnostics
-  ) -> PlanBuilder {
-    PlanBuilder(
-      sourceKinds: eventSourceKinds,
-      triggerKinds: triggerKinds,
-      sourceHost: BusSourceHost(secrets: secrets, bus: bus, logger: logger),
-      triggerHost: LogTriggerHost(secrets: secrets, logger: logger),
-      diagnostics: diagnostics
-    )
-  }
-
-  private static func readable(_ descriptor: borrowing FileDescriptor, on loop: EventLoop) async {
-    let fd = descriptor.raw
-    await withCheckedContinuation { continuation in
-      loop.post {
-        let holder = Holder()
-        do throws(SystemError) {
-          holder.watch = try loop.watch(fd, for: .readable) { _ in
-            holder.watch?.cancel()
-            holder.watch = nil
-            continuation.resume()
-          }
-        } catch { continuation.resume() }
-      }
-    }
-  }
-
-  private final class Holder {
-    var watch: EventLoop.Watch?
+    await installation.stop()
+    loop.stop()
   }
 }

@@ -18,8 +18,12 @@ package func withTemporaryFolder<Result>(
   }
 }
 
-/// The path of a program that is built beside the tests.
+/// The path of a program that is built beside the tests; of `signalbox` it is the one that
+/// `SIGNALBOX_PROGRAM` names, where it does.
 package func builtProgram(_ name: String) -> String {
+  if name == "signalbox", let path = unsafe getenv("SIGNALBOX_PROGRAM") {
+    return unsafe String(cString: path)
+  }
   var buffer = [UInt8](repeating: 0, count: 4096)
   let count = unsafe buffer.withUnsafeMutableBytes { bytes -> Int in
     guard let base = unsafe bytes.assumingMemoryBound(to: CChar.self).baseAddress else { return 0 }

@@ -2,10 +2,12 @@ import ArgumentParser
 import Bus
 import Event
 import EventLog
+import Glibc
 import JSON
+import Posix
 
 /// `signalbox events`: what is on the bus.
-struct EventsCommand: ParsableCommand {
+struct EventsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "events",
     abstract: "Show the events on the bus, oldest first."
@@ -22,15 +24,44 @@ struct EventsCommand: ParsableCommand {
   @Option(help: "Only events that this event or firing led to.")
   var cause: String?
 
-  func run() throws {
+  @Flag(help: "Go on showing what comes, until interrupted.")
+  var follow = false
+
+  func run() async throws {
+    let reader = EventLogReader(folder: folder.data + "/log")
     var seen = 0
-    let report = try EventLogReader(folder: folder.data + "/log").read { record in
+    var last: Position?
+    var report = try show(reader, &seen, &last)
+    if follow {
+      let loop = try EventLoop(name: "follow")
+      while true {
+        await loop.sleep(for: .milliseconds(200))
+        report = try show(reader, &seen, &last)
+      }
+    }
+    if !json && seen == 0 { print("no events") }
+    for damage in report.damages { note("damage in the log: \(damage)") }
+    if !report.damages.isEmpty { throw ExitCode(1) }
+  }
+
+  private func show(
+    _ reader: EventLogReader,
+    _ seen: inout Int,
+    _ last: inout Position?
+  ) throws -> EventLogReader.Report {
+    let after = last
+    defer { fflush(nil) }
+    return try reader.read(after: after) { record in
+      last = record.position
       guard case .event(let event) = record.content, isWanted(event) else { return }
       seen += 1
       print(json ? record.position.describing(event).text : line(event))
     }
-    if !json && seen == 0 { print("no events") }
-    if !report.damages.isEmpty { throw ExitCode(1) }
+  }
+
+  private func note(_ line: String) {
+    let bytes = Array((line + "\n").utf8)
+    _ = unsafe write(2, bytes, bytes.count)
   }
 
   private func isWanted(_ event: Event) -> Bool {

@@ -1,7 +1,10 @@
 import ArgumentParser
 import Glibc
+import HTTPClient
+import JSON
 import Logging
 import Manifest
+import Observe
 import Posix
 import Server
 
@@ -27,13 +30,25 @@ struct RunCommand: AsyncParsableCommand {
   @Option(help: "Firings in a chain before it is cut.")
   var hops = 16
 
+  @Option(help: "An address, a range or a host that requests may go to although an event chose it.")
+  var allowOutbound: [String] = []
+
   @Option(help: "The least level that is logged: debug, info, warning or error.")
   var logLevel = "info"
 
+  @Option(help: "How log lines are written: text or json.")
+  var logFormat = "text"
+
   func validate() throws {
+    if LogFormat(rawValue: logFormat) == nil {
+      throw ValidationError("--log-format is text or json")
+    }
     guard (1...1000).contains(hops) else { throw ValidationError("--hops is from 1 to 1000") }
     if Logger.Level(rawValue: logLevel) == nil {
       throw ValidationError("--log-level is debug, info, warning or error")
+    }
+    do throws(AllowListError) { _ = try AllowList(parsing: allowOutbound) } catch {
+      throw ValidationError("--allow-outbound: \(error)")
     }
     if consoleParts == nil { throw ValidationError("--console is ADDRESS:PORT") }
   }
@@ -48,8 +63,16 @@ struct RunCommand: AsyncParsableCommand {
   func run() async throws {
     Signals.ignoreBrokenPipes()
     let stop = try Signals.descriptor([SIGINT, SIGTERM])
-    var logger = Logger(label: "signalbox") { StreamLogHandler.standardError(label: $0) }
-    logger.logLevel = Logger.Level(rawValue: logLevel) ?? .info
+    let reload = try Signals.descriptor([SIGHUP])
+    let handler = LineLogHandler(
+      label: "signalbox",
+      level: Logger.Level(rawValue: logLevel) ?? .info,
+      format: LogFormat(rawValue: logFormat) ?? .text,
+      isColoured: LogOutput.standardError.wantsColour,
+      output: .standardError,
+      now: wallClockNanoseconds
+    )
+    let logger = Logger(label: "signalbox") { _ in handler }
     guard let console = consoleParts else { return }
     do {
       try await Server.run(
@@ -60,20 +83,22 @@ struct RunCommand: AsyncParsableCommand {
           address: listen,
           consoleAddress: console.address,
           consolePort: console.port,
-          hopLimit: hops
+          hopLimit: hops,
+          allowOutbound: try AllowList(parsing: allowOutbound)
         ),
         logger: logger,
         stop: stop,
-        report: { write($0) }
+        reload: reload,
+        report: { Self.write($0) }
       )
     } catch is Server.Refused {
-      write("not started: the manifests have errors")
+      Self.write("not started: the manifests have errors")
       throw ExitCode(1)
     }
   }
 
   /// A line at once, also where standard output is a file.
-  private func write(_ line: String) {
+  private static func write(_ line: String) {
     let bytes = Array((line + "\n").utf8)
     _ = unsafe Glibc.write(1, bytes, bytes.count)
   }
@@ -95,5 +120,36 @@ struct ValidateCommand: ParsableCommand {
     let found = Server.validate(paths, secrets: secrets.secrets)
     for diagnostic in found { print(diagnostic) }
     if found.contains(where: { $0.severity == .error }) { throw ExitCode(1) }
+  }
+}
+
+/// `signalbox reload`: the manifests of a running program, read anew.
+struct ReloadCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "reload",
+    abstract: "Have the running program read its manifests anew.",
+    discussion: "With an error in them the old ones stay in force. SIGHUP does the same."
+  )
+
+  @OptionGroup var folder: DataOption
+
+  func run() throws {
+    let request = "POST /reload HTTP/1.1\r\nHost: control\r\nConnection: close\r\n\r\n"
+    let path = folder.data + "/control.sock"
+    let answer: [UInt8]
+    do throws(SystemError) { answer = try Socket.exchange(Array(request.utf8), path: path) } catch {
+      print("no program answers on \(path): \(error)")
+      throw ExitCode(1)
+    }
+    let parts = String(decoding: answer, as: UTF8.self).split(separator: "\r\n\r\n", maxSplits: 1)
+    let body = try JSON(parsing: Array((parts.last ?? "").utf8))
+    if case .array(let messages)? = body["messages"] {
+      for case .string(let message) in messages { print(message) }
+    }
+    guard body["reloaded"] == .bool(true) else {
+      print("not reloaded; the old manifests stay in force")
+      throw ExitCode(1)
+    }
+    print("reloaded")
   }
 }

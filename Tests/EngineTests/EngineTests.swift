@@ -3,6 +3,7 @@ import Engine
 import Event
 import EventLog
 import Expression
+import Glibc
 import JSON
 import Logging
 import Manifest
@@ -14,7 +15,7 @@ import TestKit
 import Testing
 
 /// Answers each attempt with the next of its outcomes, the last for ever, and keeps the firings.
-private final class Script: Trigger {
+final class Script: Trigger {
   struct Spec: ManifestBlock {
     init(from block: Block) {}
   }
@@ -41,10 +42,10 @@ private final class Script: Trigger {
 }
 
 @Suite struct EngineTests {
-  private let disk = FaultyDisk()
+  let disk = FaultyDisk()
 
   /// A sensor with one trigger over dependencies that are named like the subjects they wait for.
-  private func sensor(
+  func sensor(
     _ name: String,
     _ source: String,
     _ subjects: [String],
@@ -77,7 +78,7 @@ private final class Script: Trigger {
     )
   }
 
-  private func trigger(_ sensor: SensorPlan, _ script: Script, attempts: Int = 1) -> TriggerPlan {
+  func trigger(_ sensor: SensorPlan, _ script: Script, attempts: Int = 1) -> TriggerPlan {
     TriggerPlan(
       id: sensor.triggers[0].id,
       bus: "default",
@@ -95,13 +96,31 @@ private final class Script: Trigger {
     )
   }
 
-  /// Runs the engine on the disk until `body` is done.
-  private func run(
+  /// Runs the engine on the disk until `body` is done; the firings it found waiting.
+  @discardableResult
+  func run(
     _ sensors: [SensorPlan],
     _ triggers: [TriggerPlan],
+    log: EventLog.Configuration = EventLog.Configuration(),
+    engine: Engine.Configuration = Engine.Configuration(),
+    clock: @escaping @Sendable () -> Timestamp = { Timestamp(nanoseconds: 0) },
     _ body: (EventLog) async throws -> Void
-  ) async throws {
-    let (log, _) = try EventLog.open(disk: disk, EventLog.Configuration())
+  ) async throws -> Set<FiringID> {
+    try await run(sensors, triggers, log: log, engine: engine, clock: clock) { (log, _) in
+      try await body(log)
+    }
+  }
+
+  @discardableResult
+  func run(
+    _ sensors: [SensorPlan],
+    _ triggers: [TriggerPlan],
+    log settings: EventLog.Configuration = EventLog.Configuration(),
+    engine configuration: Engine.Configuration = Engine.Configuration(),
+    clock: @escaping @Sendable () -> Timestamp = { Timestamp(nanoseconds: 0) },
+    _ body: (EventLog, Engine) async throws -> Void
+  ) async throws -> Set<FiringID> {
+    let (log, _) = try EventLog.open(disk: disk, settings)
     let loop = try EventLoop(name: "engine")
     var logger = Logger(label: "test")
     logger.logLevel = .critical
@@ -109,28 +128,29 @@ private final class Script: Trigger {
       bus: log,
       plan: EnginePlan(sensors: sensors, triggers: triggers),
       loop: loop,
-      configuration: Engine.Configuration(),
+      configuration: configuration,
       observer: EngineObserver(),
       logger: logger,
-      clock: { Timestamp(nanoseconds: 0) },
+      clock: clock,
       random: { 0 }
     )
-    _ = try await engine.recover()
+    let waiting = try await engine.recover()
     await engine.start()
-    try await body(log)
+    try await body(log, engine)
     await engine.stop()
     await log.close()
     loop.stop()
+    return waiting
   }
 
-  private func event(_ id: String, _ subject: String) -> Draft {
+  func event(_ id: String, _ subject: String) -> Draft {
     var event = sampleEvent(id)
     event.subject = subject
     return .event(event)
   }
 
   /// Waits for the first event of `subject` and gives all events up to it.
-  private func events(_ log: EventLog, until subject: String) async throws -> [Event] {
+  func events(_ log: EventLog, until subject: String) async throws -> [Event] {
     var events: [Event] = []
     var after: Position?
     while await log.waitForRecords(after: after) {
@@ -248,5 +268,122 @@ private final class Script: Trigger {
       _ = try await events(log, until: "b/t/succeeded")
     }
     #expect(second.firings.map { $0.events[0].event.id } == ["e2"])
+  }
+
+  @Test("plans swapped under load: no event is skipped, none fires twice")
+  func swapped() async throws {
+    let kept = try sensor("a", "suite", ["push"], "d0")
+    let other = try sensor("b", "suite", ["push"], "d0")
+    let script = Script([.done(result: .null)])
+    let second = Script([.done(result: .null)])
+    let plans = [
+      EnginePlan(sensors: [kept], triggers: [trigger(kept, script)]),
+      EnginePlan(
+        sensors: [other, kept],
+        triggers: [trigger(kept, script), trigger(other, second)]
+      ),
+    ]
+    try await run([kept], [trigger(kept, script)]) { (log, engine) in
+      let events = (0..<500).map { event("e\($0)", "push") }
+      let sender = Task {
+        for event in events { _ = try await log.append([event]) }
+      }
+      for turn in 1...50 { try await engine.adopt(plans[turn % 2]) }
+      try await sender.value
+      while script.firings.count < events.count { await Task.yield() }
+      _ = try await log.append([event("last", "push")])
+      while script.firings.last?.events[0].event.id != "last" { await Task.yield() }
+    }
+    let fired = script.firings.map { $0.events[0].event.id }
+    #expect(fired == (0..<500).map { "e\($0)" } + ["last"])
+    #expect(Set(second.firings.map(\.id)).count == second.firings.count)
+  }
+
+  @Test("thousands of waiting firings are carried out in order, none lost, none twice")
+  func overflow() async throws {
+    let plan = try sensor("a", "suite", ["push"], "d0")
+    let script = Script([.done(result: .null)])
+    let ids = (0..<3000).map { "e\($0)" }
+    try await run([plan], [trigger(plan, script)]) { log in
+      // Appended at once, so that all are decided while the first ones run.
+      _ = try await log.append(ids.map { event($0, "push") })
+      while script.firings.count < ids.count { await Task.yield() }
+      _ = try await log.append([event("last", "push")])
+      while script.firings.last?.events[0].event.id != "last" { await Task.yield() }
+    }
+    #expect(script.firings.map { $0.events[0].event.id } == ids + ["last"])
+  }
+
+  @Test("what waits only on the log survives a restart, what ended is not repeated")
+  func overflowAcrossRestarts() async throws {
+    let plan = try sensor("a", "suite", ["push"], "d0")
+    let stuck = Script([.retry(after: .seconds(3600), why: "later", result: .null)])
+    let ids = (0..<2500).map { "e\($0)" }
+    try await run([plan], [trigger(plan, stuck, attempts: 9)]) { log in
+      _ = try await log.append(ids.map { event($0, "push") })
+      while stuck.firings.isEmpty { await Task.yield() }
+      // All decided: the cursor is behind the last one.
+      while try decided(log) < ids.count { await Task.yield() }
+    }
+    let halting = Script(
+      Array(repeating: .done(result: .null), count: 1500)
+        + [.retry(after: .seconds(3600), why: "later", result: .null)]
+    )
+    let waiting = try await run([plan], [trigger(plan, halting, attempts: 9)]) { _ in
+      while halting.firings.count < 1501 { await Task.yield() }
+    }
+    #expect(waiting.count == 2500)
+    let rest = Script([.done(result: .null)])
+    let left = try await run([plan], [trigger(plan, rest)]) { _ in
+      while rest.firings.count < 1000 { await Task.yield() }
+    }
+    #expect(left.count == 1000)
+    let done = halting.firings.dropLast() + rest.firings
+    #expect(done.map { $0.events[0].event.id } == ids)
+  }
+
+  func decided(_ log: EventLog) throws -> Int {
+    try log.read(after: nil, limit: .max, bytes: .max).reduce(0) { count, record in
+      guard case .note(let note) = record.content, note.kind == NoteKind.decision else {
+        return count
+      }
+      return count + (try DecisionNote(note).firings.count)
+    }
+  }
+
+  @Test("what could not be recorded when the program stops was not decided")
+  func undecided() async throws {
+    let plan = try sensor("a", "suite", ["x", "y"], "d0 && d1")
+    let script = Script([.done(result: .null)])
+    try await run([plan], [trigger(plan, script)]) { log in
+      _ = try await log.append([event("x1", "x")])
+      while try log.read(after: nil, limit: 9, bytes: .max).count < 3 { await Task.yield() }
+      for _ in 0..<50 { disk.inject(.batchWrite, ENOSPC, skipping: 1) }
+      _ = try await log.append([event("y1", "y")])
+      while disk.failed[.batchWrite, default: 0] == 0 { await Task.yield() }
+    }
+    disk.clearFaults()
+    try await run([plan], [trigger(plan, script)]) { log in
+      _ = try await events(log, until: "a/t/succeeded")
+    }
+    #expect(script.firings.map { $0.events.map(\.event.id) } == [["x1", "y1"]])
+  }
+
+  @Test("a batch of many firings becomes several decisions, each a record that fits")
+  func largeBatch() async throws {
+    let sensors = try (0..<40).map { try sensor("s\($0)", "suite", ["push"], "d0") }
+    let script = Script([.done(result: .null)])
+    let plans = sensors.map { trigger($0, script) }
+    try await run(sensors, plans) { log in
+      _ = try await log.append((0..<100).map { event("e\($0)", "push") })
+      while script.firings.count < 4000 { await Task.yield() }
+      let notes = try log.read(after: nil, limit: .max, bytes: .max).compactMap { record in
+        if case .note(let note) = record.content { note } else { nil }
+      }
+      let sizes = try notes.filter { $0.kind == NoteKind.decision }
+        .map { try DecisionNote($0).firings.count }
+      #expect(sizes.allSatisfy { $0 <= 1040 } && sizes.reduce(0, +) == 4000)
+    }
+    #expect(Set(script.firings.map(\.id)).count == 4000)
   }
 }

@@ -3,6 +3,9 @@ import CLinux
 import Event
 import EventLog
 import Foundation
+import Glibc
+import JSON
+import Synchronization
 import TestKit
 import Testing
 
@@ -26,8 +29,7 @@ import Testing
     }
     let failures = try await suite.failures()
     #expect(failures == [])
-    let segments = try disk.list()
-    #expect(segments.count >= 4)
+    #expect(segments(disk).count >= 4)
   }
 
   @Test("a second writer is refused in words, and let in when the first is gone")
@@ -41,39 +43,124 @@ import Testing
     }
   }
 
-  @Test("callers at the same time share syncs and all get their answer")
+  @Test("nothing is acknowledged, committed or read before the sync that covers it")
+  func notBeforeTheSync() async throws {
+    let disk = FaultyDisk()
+    let (log, _) = try EventLog.open(disk: disk, configuration())
+    let gate = Gate()
+    disk.watch { if $0 == .batchSync { gate.pass() } }
+    let isAcknowledged = Atomic(false)
+    async let answer = Task {
+      defer { isAcknowledged.store(true, ordering: .sequentiallyConsistent) }
+      return try await log.append([.event(sampleEvent("a"))])
+    }.value
+    await gate.arrival()
+    #expect(disk[firstSegment].count > headerBytes)
+    #expect(log.committed == nil)
+    #expect(log.position(of: sampleEvent("a").identity) == nil)
+    #expect(try log.read(after: nil, limit: 9, bytes: .max).isEmpty)
+    let tooEarly = isAcknowledged.load(ordering: .sequentiallyConsistent)
+    #expect(!tooEarly)
+    gate.open(for: 99)
+    #expect(try await answer[0].position == log.committed)
+    await log.close()
+  }
+
+  @Test("what waits during a sync shares the next one, duplicates of it included")
   func groupCommit() async throws {
     let disk = FaultyDisk()
-    let (log, _) = try EventLog.open(disk: disk, EventLog.Configuration())
-    let before = disk.syncCount
-    let positions = try await withThrowingTaskGroup(of: Appended.self) { group in
-      for number in 0..<500 {
-        group.addTask { try await log.append([.event(sampleEvent("\(number)"))])[0] }
-      }
-      return try await group.reduce(into: Set<Position>()) { $0.insert($1.position) }
+    let batches = Mutex<[Int]>([])
+    var settings = configuration()
+    settings.hooks.synced = { records, _, _ in batches.withLock { $0.append(records) } }
+    let (log, _) = try EventLog.open(disk: disk, settings)
+    let gate = Gate()
+    disk.watch { if $0 == .batchSync { gate.pass() } }
+    let first = Task { try await log.append([.event(sampleEvent("first"))]) }
+    await gate.arrival()
+    let waiting = (0..<50).map { number in
+      // Immediate: the draft is in the queue when the task comes back.
+      Task.immediate { try await log.append([.event(sampleEvent("\(number % 40)"))])[0] }
     }
-    #expect(positions.count == 500)
-    #expect(disk.syncCount - before <= 501)
+    gate.open(for: 99)
+    _ = try await first.value
+    var answers: [Appended] = []
+    for task in waiting { answers.append(try await task.value) }
+    #expect(batches.withLock { $0 } == [1, 40])
+    #expect(answers.map(\.isDuplicate) == (0..<50).map { $0 >= 40 })
+    #expect(answers[40...].map(\.position) == answers[..<10].map(\.position))
     await log.close()
+  }
+
+  @Test("a repeated event waits for the sync of the first, and fails with it")
+  func duplicateInFlight() async throws {
+    let disk = FaultyDisk()
+    let (log, _) = try EventLog.open(disk: disk, configuration())
+    let gate = Gate()
+    disk.watch { if $0 == .batchSync { gate.pass() } }
+    let first = Task { try await log.append([.event(sampleEvent("first"))]) }
+    await gate.arrival()
+    disk.inject(.batchSync, EIO)
+    let same = (0..<2).map { _ in
+      Task.immediate { try await log.append([.event(sampleEvent("same"))])[0] }
+    }
+    gate.open(for: 99)
+    // The call that waits has passed its fault already.
+    _ = try? await first.value
+    var answers: [Appended] = []
+    for task in same { if let answer = try? await task.value { answers.append(answer) } }
+    #expect(answers.isEmpty || answers.map(\.isDuplicate) == [false, true])
+    await log.close()
+  }
+
+  @Test("an event whose attributes make it too large is refused, not stored unreadably")
+  func tooManyAttributes() async throws {
+    let (log, _) = try EventLog.open(disk: FaultyDisk(), configuration())
+    var event = sampleEvent("a", bytes: Event.Limits.dataBytes)
+    event.subject = String(repeating: "x", count: 2 << 20)
+    let drafts = [Draft.event(event)]
+    await #expect(throws: BusError.self) { _ = try await log.append(drafts) }
+    await log.close()
+  }
+
+  @Test("the count of stored bytes is exact")
+  func encodedCount() throws {
+    var event = sampleEvent("a", bytes: 77)
+    #expect(event.encodedCount == event.encoded().count)
+    event.digest = "0123"
+    event.cause = Cause(
+      firing: FiringID(
+        namespace: "n",
+        sensor: "s",
+        trigger: "t",
+        replay: 0,
+        dependencies: []
+      ),
+      events: ["x", "yy"],
+      hops: 2,
+      path: ["n/s/t"]
+    )
+    #expect(event.encodedCount == event.encoded().count)
+    #expect(try Event(encoded: event.encoded()[...]) == event)
+    #expect(try Event.Identity(encoded: event.encoded()[...]) == event.identity)
   }
 
   @Test("long records and places deep in a segment are found")
   func largeRecords() async throws {
-    let (log, _) = try EventLog.open(disk: FaultyDisk(), EventLog.Configuration())
+    let disk = FaultyDisk()
+    let (log, _) = try EventLog.open(disk: disk, configuration(segmentBytes: 500_000))
     var positions: [Position] = []
     for number in 0..<60 {
       let event = sampleEvent("\(number)", bytes: number % 7 == 0 ? 300_000 : number * 50)
       positions.append(try await log.append([.event(event)])[0].position)
     }
+    #expect(segments(disk).count > 4)
     for (number, position) in positions.enumerated() {
-      guard case .event(let event)? = try log.record(at: position)?.content else {
-        Issue.record("nothing at \(position)")
-        continue
-      }
-      #expect(event.id == "\(number)")
+      #expect(try log.record(at: position)?.id == "\(number)")
+      #expect(try log.read(after: position, limit: 100, bytes: .max).count == 59 - number)
     }
-    let later = try log.read(after: positions[20], limit: 100, bytes: 1 << 30)
-    #expect(later.count == 39)
+    #expect(try log.record(at: Position(offset: 61)) == nil)
+    #expect(try log.record(at: Position(partition: 1, offset: 3)) == nil)
+    #expect(try log.read(after: Position(offset: .max), limit: 9, bytes: 9).isEmpty)
     await log.close()
   }
 
@@ -143,6 +230,45 @@ import Testing
       await log.close()
       #expect(acknowledged.allSatisfy { stored[$0] == 1 })
       #expect(stored.values.allSatisfy { $0 == 1 })
+    }
+  }
+
+  @Test("log time never goes back, whatever the wall clock does; a jump is an event")
+  func logTime() async throws {
+    let wall = Ticks([100, 100, 200, 50, 60, 5])
+    let monotonic = Ticks([0, 0, 1, 2, 3, 4, 5])
+    var settings = configuration()
+    settings.clock = LogClock(
+      wall: { wall.next() * 1_000_000_000 },
+      monotonic: { monotonic.next() * 1_000_000_000 }
+    )
+    let (log, _) = try EventLog.open(disk: FaultyDisk(), settings)
+    for number in 0..<5 { _ = try await log.append([.event(sampleEvent("\(number)"))]) }
+    let records = try log.read(after: nil, limit: 99, bytes: 1 << 20)
+    await log.close()
+    let times = records.map { $0.time.nanoseconds / 1_000_000_000 }
+    #expect(times == [100, 200, 200, 201, 201, 202, 203])
+    let jumps = records.compactMap { record -> JSON? in
+      guard case .event(let event) = record.content, event.type == "signalbox.clock.jumped" else {
+        return nil
+      }
+      return try? JSON(parsing: event.data)
+    }
+    #expect(jumps.map { $0["seconds"] } == [.number("99"), .number("-151")])
+    #expect(jumps.first?["found"] == .string(Timestamp(nanoseconds: 200_000_000_000).description))
+  }
+
+  @Test("log time goes on where it stood after opening again")
+  func logTimeAfterOpening() async throws {
+    let disk = FaultyDisk()
+    for (wall, expected) in [(100, 100), (50, 100), (200, 200)] as [(Int64, Int64)] {
+      var settings = configuration()
+      settings.clock = Hand(wall).clock
+      let (log, _) = try EventLog.open(disk: disk, settings)
+      let position = try await log.append([.event(sampleEvent("\(wall)"))])[0].position
+      let time = try log.record(at: position)?.time.nanoseconds
+      #expect(time == expected * 1_000_000_000)
+      await log.close()
     }
   }
 }

@@ -2,171 +2,231 @@ import Bus
 import Event
 import EventLog
 import Glibc
+import Synchronization
 import TestKit
 import Testing
 
 @Suite struct RecoveryTests {
-  private func filled(_ count: Int) async throws -> FaultyDisk {
-    let disk = FaultyDisk()
-    let (log, _) = try EventLog.open(disk: disk, EventLog.Configuration())
-    for number in 0..<count { _ = try await log.append([.event(sampleEvent("e\(number)"))]) }
-    await log.close()
-    return disk
-  }
-
-  private func ids(_ disk: FaultyDisk) async throws -> (ids: [String], EventLog.Recovery) {
-    let (log, recovery) = try EventLog.open(disk: disk, EventLog.Configuration())
-    let records = try log.read(after: nil, limit: 10_000, bytes: 1 << 30)
-    await log.close()
-    let ids = records.compactMap { record -> String? in
-      if case .event(let event) = record.content { return event.id }
-      return nil
-    }
-    return (ids, recovery)
-  }
-
   @Test("a torn tail is cut at every length, and what stands before it is whole")
   func tornTail() async throws {
-    let disk = try await filled(3)
-    let name = try #require(try disk.list().first)
-    let whole = disk[name]
-    let record = (whole.count - 20) / 3
-    for length in 20..<whole.count {
+    let whole = try await filled(3)[firstSegment]
+    let borders = borders(whole)
+    for length in 0..<whole.count {
       let torn = FaultyDisk()
-      torn[name] = Array(whole.prefix(length))
-      let (found, recovery) = try await ids(torn)
-      let kept = (length - 20) / record
-      #expect(found == (0..<kept).map { "e\($0)" })
-      #expect(recovery.cutBytes == length - 20 - kept * record)
-      #expect(recovery.damages.isEmpty)
+      torn[firstSegment] = Array(whole.prefix(length))
+      let found = try await contents(torn)
+      let kept = max(0, borders.count { $0 <= length } - 1)
+      let end = length < headerBytes ? 0 : borders[kept]
+      #expect(found.ids == (0..<kept).map { "e\($0)" })
+      #expect(found.recovery.damages.isEmpty)
+      #expect(found.recovery.cutBytes == length - end)
+      #expect(torn[firstSegment].count == max(headerBytes, end))
+      let again = try await contents(torn)
+      #expect(again.ids == found.ids && again.recovery.cutBytes == 0)
     }
   }
 
-  @Test("one flipped bit loses at most its own record, and the range is told")
+  @Test("zeros that a crash left behind the last record are cut", arguments: [1, 33, 5000])
+  func zeros(count: Int) async throws {
+    let disk = try await filled(2)
+    let length = disk[firstSegment].count
+    disk[firstSegment] += [UInt8](repeating: 0, count: count)
+    let found = try await contents(disk)
+    #expect(found.ids == ["e0", "e1"] && found.recovery.cutBytes == count)
+    #expect(disk[firstSegment].count == length)
+  }
+
+  @Test("one flipped bit loses its own record and no other, and the exact range is told")
   func flippedBit() async throws {
     let disk = try await filled(4)
-    let name = try #require(try disk.list().first)
-    let whole = disk[name]
-    let record = (whole.count - 20) / 4
-    for bit in stride(from: 20 * 8, to: (20 + 3 * record) * 8, by: 1) {
+    let whole = disk[firstSegment]
+    let borders = borders(whole)
+    for bit in 0..<whole.count * 8 {
       let broken = FaultyDisk()
       var bytes = whole
       bytes[bit / 8] ^= 1 << (bit % 8)
-      broken[name] = bytes
-      let (found, recovery) = try await ids(broken)
-      let hit = (bit / 8 - 20) / record
-      #expect(found == (0..<4).filter { $0 != hit }.map { "e\($0)" })
-      let start = 20 + hit * record
+      broken[firstSegment] = bytes
+      let found = try await contents(broken)
+      let hit = borders.lastIndex { $0 <= bit / 8 }
+      #expect(found.ids == (0..<4).filter { $0 != hit }.map { "e\($0)" }, "bit \(bit)")
+      guard let hit, hit < 3 else {
+        // A header is there twice; behind the last record nothing tells damage from a torn tail.
+        #expect(found.recovery.damages == [])
+        #expect(found.recovery.cutBytes == (hit == nil ? 0 : whole.count - borders[3]))
+        continue
+      }
+      let offsets = UInt64(hit + 1)..<UInt64(hit + 2)
       #expect(
-        recovery.damages == [
-          Damage(
-            file: name,
-            bytes: start..<start + record,
-            offsets: UInt64(hit + 1)..<UInt64(hit + 2)
-          )
+        found.recovery.damages == [
+          Damage(file: firstSegment, bytes: borders[hit]..<borders[hit + 1], offsets: offsets)
         ]
       )
+      #expect(broken[firstSegment] == bytes, "nothing is overwritten")
     }
   }
 
-  @Test("after damage the log goes on, and a second opening finds the same")
+  @Test("after damage the log goes on, knows the rest, and a second opening finds the same")
   func appendAfterDamage() async throws {
     let disk = try await filled(3)
-    let name = try #require(try disk.list().first)
-    disk[name][40] ^= 1
-    let (log, _) = try EventLog.open(disk: disk, EventLog.Configuration())
-    _ = try await log.append([.event(sampleEvent("new"))])
+    disk[firstSegment][headerBytes + 40] ^= 1
+    let (log, recovery) = try EventLog.open(disk: disk, configuration())
+    #expect(try await log.append([.event(sampleEvent("e1"))])[0].isDuplicate)
+    // What damage took is taken again when its sender repeats it.
+    #expect(try await !log.append([.event(sampleEvent("e0"))])[0].isDuplicate)
+    #expect(try log.record(at: Position(offset: 1)) == nil)
     await log.close()
-    let (found, recovery) = try await ids(disk)
-    #expect(found == ["e1", "e2", "new"])
-    #expect(recovery.damages.count == 1)
+    let found = try await contents(disk)
+    #expect(found.ids == ["e1", "e2", "e0"])
+    #expect(found.recovery.damages == recovery.damages && recovery.damages.count == 1)
   }
 
-  @Test("whatever a crash leaves of unsynced bytes, each acknowledged event is there once")
-  func crashes() async throws {
-    var hits: [String: Int] = [:]
-    for seed in UInt64(0)..<300 {
-      var random = Seeded(seed)
-      let disk = FaultyDisk()
-      switch seed % 4 {
-      case 1: disk.inject(.write(ENOSPC), skipping: Int.random(in: 0..<12, using: &random))
-      case 2: disk.inject(.write(EIO), skipping: Int.random(in: 0..<12, using: &random))
-      case 3: disk.inject(.sync(EIO), skipping: Int.random(in: 0..<12, using: &random))
-      default: break
-      }
-      var configuration = EventLog.Configuration()
-      configuration.segmentBytes = 700
-      let (log, _) = try EventLog.open(disk: disk, configuration)
-      var acknowledged: [String] = []
-      for number in 0..<12 {
-        do throws(BusError) {
-          _ = try await log.append([.event(sampleEvent("\(number)"))])
-          acknowledged.append("\(number)")
-        } catch { continue }
-      }
-      let after = disk.crashed(seed)
-      await log.close()
-      let (found, _) = try await ids(after)
-      for id in acknowledged { #expect(found.filter { $0 == id }.count == 1, "seed \(seed)") }
-      hits.merge(disk.hits) { $0 + $1 }
+  @Test("damage in an older segment, its end included, takes nothing behind it along")
+  func olderSegment() async throws {
+    let disk = try await filled(6, segmentBytes: 300)
+    let names = segments(disk)
+    try #require(names.count == 3)
+    for name in disk.names where !names.contains(name) { disk[name] = [] }
+    let size = disk[names[0]].count
+    disk[names[0]].removeLast(10)
+    disk[names[1]].removeSubrange(20...)
+    let found = try await contents(disk, segmentBytes: 300)
+    #expect(found.ids == ["e0", "e4", "e5"])
+    let border = borders(disk[names[0]])[1]
+    #expect(
+      found.recovery.damages == [
+        Damage(file: names[0], bytes: border..<size - 10, offsets: 2..<3),
+        Damage(file: names[1], bytes: headerBytes..<headerBytes, offsets: 3..<5),
+      ]
+    )
+  }
+
+  @Test("a segment that is gone is reported with its offsets")
+  func missingSegment() async throws {
+    let disk = try await filled(6, segmentBytes: 300)
+    let names = segments(disk)
+    try disk.remove(names[1], .dropRemove)
+    let found = try await contents(disk, segmentBytes: 300)
+    #expect(found.ids == ["e0", "e1", "e4", "e5"])
+    #expect(found.recovery.damages.map(\.offsets) == [3..<5])
+  }
+
+  @Test("a lost first sector costs its records alone, where another segment tells the seed")
+  func lostSector() async throws {
+    let disk = try await filled(6, segmentBytes: 600)
+    let names = segments(disk)
+    try #require(names.count == 2)
+    try disk.remove(names[0].dropLast(4) + ".idx", .indexRemove)
+    let lost = borders(disk[names[0]]).lastIndex { $0 < 100 }
+    for index in 0..<100 { disk[names[0]][index] = 0 }
+    let found = try await contents(disk, segmentBytes: 600)
+    #expect(found.ids == (1..<6).map { "e\($0)" } && lost == 0)
+    #expect(found.recovery.damages.map(\.offsets) == [1..<1, 1..<2])
+  }
+
+  @Test("a log whose only header is lost is refused in words and left as it is")
+  func lostHeader() async throws {
+    let disk = try await filled(2)
+    for index in 0..<headerBytes { disk[firstSegment][index] = 0 }
+    let before = disk[firstSegment]
+    let error = #expect(throws: LogError.self) {
+      _ = try EventLog.open(disk: disk, configuration())
     }
-    #expect(hits["write", default: 0] > 50)
-    #expect(hits["sync", default: 0] > 20)
+    #expect(error?.description.contains("neither copy of its header") == true)
+    #expect(disk[firstSegment] == before)
   }
 
-  @Test("a full disk refuses, and is forgiven when there is space again")
-  func fullDisk() async throws {
-    let disk = FaultyDisk()
-    let (log, _) = try EventLog.open(disk: disk, EventLog.Configuration())
-    _ = try await log.append([.event(sampleEvent("a"))])
-    disk.inject(.write(ENOSPC))
-    await #expect(throws: BusError.self) { _ = try await log.append([.event(sampleEvent("b"))]) }
-    let again = try await log.append([.event(sampleEvent("b"))])
-    #expect(!again[0].isDuplicate)
+  @Test("bytes of an event are never taken for a record, even behind damage")
+  func forgedRecord() async throws {
+    let disk = try await filled(2)
+    let real = disk[firstSegment]
+    let second = Array(real[borders(real)[1]...])
+    // A sender who knows everything but the seed puts a record into its event.
+    var forged = Array(second[..<4]) + littleEndian(UInt64(4))
+    let sum = crc32c(forged)
+    let body = Array(second[20...])
+    forged += littleEndian(sum)
+    forged += littleEndian(crc32c(body, from: sum)) + body
+    var event = sampleEvent("carrier")
+    event.data = forged + forged
+    let (log, _) = try EventLog.open(disk: disk, configuration())
+    _ = try await log.append([.event(event)])
+    _ = try await log.append([.event(sampleEvent("last"))])
     await log.close()
-    #expect(try await ids(disk).ids == ["a", "b"])
+    disk[firstSegment][real.count + 20] ^= 1
+    let found = try await contents(disk)
+    #expect(found.ids == ["e0", "e1", "last"])
+    #expect(found.recovery.damages.map(\.offsets) == [3..<4])
   }
 
-  @Test("a failed sync is final: nothing is acknowledged until the log is opened again")
-  func failedSync() async throws {
+  @Test("the next record behind a large damaged area is found, whatever the area looks like")
+  func largeDamage() async throws {
     let disk = FaultyDisk()
-    let (log, _) = try EventLog.open(disk: disk, EventLog.Configuration())
-    _ = try await log.append([.event(sampleEvent("a"))])
-    disk.inject(.sync(EIO))
-    for id in ["b", "c"] {
-      await #expect(throws: BusError.self) { _ = try await log.append([.event(sampleEvent(id))]) }
+    let (log, _) = try EventLog.open(disk: disk, configuration())
+    let large = sampleEvent("b", bytes: 3 << 20)
+    _ = try await log.append([.event(sampleEvent("a")), .event(large)])
+    _ = try await log.append([.event(sampleEvent("c"))])
+    await log.close()
+    let start = borders(disk[firstSegment])[1]
+    var bytes = disk[firstSegment]
+    // As bad as can be: its own head again and again, with a length that reaches far.
+    let head = Array(bytes[start..<start + 20])
+    for index in stride(from: start + 33, to: start + 3_000_000, by: 3300) {
+      bytes.replaceSubrange(index..<index + 20, with: head)
     }
-    let left = try log.read(after: nil, limit: 9, bytes: 1 << 20)
-    #expect(left.count == 1)
-    await log.close()
+    disk[firstSegment] = bytes
+    let found = try await contents(disk)
+    #expect(found.ids == ["a", "c"])
   }
 
-  @Test("a newer format is refused in words")
+  @Test("damage that appears while the log is open is stepped over and told once")
+  func damageWhileOpen() async throws {
+    let disk = try await filled(4)
+    var settings = configuration()
+    let told = Mutex<[Damage]>([])
+    settings.hooks.damaged = { damage in told.withLock { $0.append(damage) } }
+    let (log, _) = try EventLog.open(disk: disk, settings)
+    disk[firstSegment][borders(disk[firstSegment])[1] + 40] ^= 4
+    for _ in 0..<3 {
+      let ids = try log.read(after: nil, limit: 9, bytes: .max).compactMap(\.id)
+      #expect(ids == ["e0", "e2", "e3"])
+    }
+    #expect(try log.record(at: Position(offset: 2)) == nil)
+    await log.close()
+    #expect(told.withLock { $0.map(\.offsets) } == [2..<3])
+  }
+
+  @Test("a newer format is refused in words, and the file left as it is")
   func newerVersion() async throws {
     let disk = try await filled(1)
-    let name = try #require(try disk.list().first)
-    var header = Array(disk[name].prefix(16))
-    header[6] = 9
-    let sum = crc32c(header)
-    disk[name] = header + (0..<4).map { UInt8(truncatingIfNeeded: sum >> (8 * $0)) }
-    #expect(throws: LogError.self) {
-      _ = try EventLog.open(disk: disk, EventLog.Configuration())
+    for start in [0, 32] {
+      disk[firstSegment][start + 6] = 9
+      let sum = crc32c(disk[firstSegment][start..<start + 24])
+      disk[firstSegment].replaceSubrange(start + 24..<start + 28, with: littleEndian(sum))
     }
+    let before = disk[firstSegment]
+    let error = #expect(throws: LogError.self) {
+      _ = try EventLog.open(disk: disk, configuration())
+    }
+    #expect(
+      error == .newerVersion("\(firstSegment) has format 9, this program knows 1")
+    )
+    #expect(disk[firstSegment] == before)
   }
 
-  @Test("log time never goes back, whatever the wall clock does")
-  func logTime() async throws {
-    let wall = Ticks([100, 200, 50, 60, 5])
-    let monotonic = Ticks([0, 1, 2, 3, 4, 5])
-    var configuration = EventLog.Configuration()
-    configuration.clock = LogClock(
-      wall: { wall.next() * 1_000_000_000 },
-      monotonic: { monotonic.next() * 1_000_000_000 }
-    )
-    let (log, _) = try EventLog.open(disk: FaultyDisk(), configuration)
-    for number in 0..<5 { _ = try await log.append([.event(sampleEvent("\(number)"))]) }
-    let times = try log.read(after: nil, limit: 9, bytes: 1 << 20).map(\.time.nanoseconds)
-    await log.close()
-    #expect(times == [100, 200, 201, 202, 203].map { $0 * 1_000_000_000 })
+  @Test("indexes are not read twice for nothing: a sealed segment is opened without its records")
+  func indexes() async throws {
+    let disk = try await filled(40, segmentBytes: 600)
+    let last = try #require(segments(disk).last)
+    let whole = try await contents(disk, segmentBytes: 600)
+    #expect(whole.recovery.scannedBytes == disk[last].count && whole.recovery.records == 40)
+    // Without them, and with bytes that are none, the same is found in the records.
+    for name in disk.names where !name.hasSuffix(".log") {
+      disk[name] = Array(disk[name].dropLast())
+    }
+    let again = try await contents(disk, segmentBytes: 600)
+    #expect(again.ids == whole.ids && again.recovery.records == 40)
+    #expect(again.recovery.scannedBytes == segments(disk).reduce(0) { $0 + disk[$1].count })
+    let third = try await contents(disk, segmentBytes: 600)
+    #expect(third.recovery == whole.recovery)
   }
 }

@@ -32,6 +32,7 @@ private final class Sink: SourceHost, SecretStore {
     }
   }
 
+  func cause(verifying header: String) -> Cause? { nil }
   func now() -> Timestamp { Timestamp(nanoseconds: 0) }
   func countRefused(_ name: EventSourceName, _ reason: String) {}
 }

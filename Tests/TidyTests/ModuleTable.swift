@@ -4,16 +4,18 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
   ("Posix", ["CLinux", "DequeModule", "HeapModule"]),
   ("TLS", ["COpenSSL"]),
   ("JSON", []),
+  ("HTTPClient", ["CCurl", "Posix"]),
   ("Event", ["TLS", "JSON"]),
-  ("Expression", ["CRE2", "JSON"]),
+  ("Expression", ["CLinux", "CJQ", "CLua", "CRE2", "Posix", "TLS", "JSON"]),
   ("Manifest", ["Posix", "JSON", "Yams"]),
   ("Sensor", ["Event", "Expression", "JSON", "Manifest"]),
-  ("HTTP", ["Posix", "DequeModule"]),
+  ("HTTP", ["CNGHTTP2", "Posix", "TLS", "DequeModule"]),
   ("Bus", ["Event"]),
-  ("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus"]),
-  ("Plugin", ["JSON", "Event", "Manifest", "HTTP"]),
+  ("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus", "JSON"]),
+  ("Observe", ["Logging"]),
+  ("Plugin", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "HTTP"]),
   ("EventSources", ["TLS", "JSON", "Event", "Manifest", "HTTP", "Plugin"]),
-  ("Triggers", ["JSON", "Event", "Manifest", "Plugin"]),
+  ("Triggers", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "Plugin"]),
   (
     "Engine",
     [
@@ -24,14 +26,18 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
   (
     "Server",
     [
-      "Posix", "TLS", "JSON", "Event", "Expression", "Manifest", "Sensor", "HTTP", "Bus",
-      "EventLog", "Plugin", "EventSources", "Triggers", "Engine", "Logging",
+      "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "Sensor", "HTTP",
+      "Bus",
+      "EventLog", "Observe", "Plugin", "EventSources", "Triggers", "Engine", "Logging",
     ]
   ),
   (
     "signalbox",
     [
-      "Posix", "TLS", "JSON", "Event", "Bus", "EventLog", "Manifest", "Server",
+      "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Bus", "EventLog", "Manifest",
+      "Observe",
+      "Triggers",
+      "Server",
       "ArgumentParser", "Logging",
     ]
   ),

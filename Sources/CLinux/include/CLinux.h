@@ -19,6 +19,35 @@
 /// pidfd_open(2): a descriptor that becomes readable when the process ends, or -1 with errno.
 int clinux_pidfd_open(pid_t pid);
 
+/// Starts a program, as vfork(2) and execve(2) do it, without copying the caller's memory.
+/// The program gets default signal handling with nothing blocked, and no descriptors but
+/// `descriptors`, which become 0, 1, 2 ... in their order.
+struct clinux_program {
+  const char *path;
+  char *const *arguments;
+  char *const *environment;
+  /// The working directory; NULL for the caller's. A relative `path` starts from it.
+  const char *folder;
+  const int *descriptors;
+  int descriptor_count;
+  /// A session of its own; otherwise a process group of its own.
+  int leads_session;
+  /// It is killed when the calling thread ends, however that ends.
+  int dies_with_caller;
+};
+
+/// Answers the process id; -1 with errno when the program could not be started.
+pid_t clinux_start(const struct clinux_program *program);
+
+/// The calling process is no longer killed when the thread that started it ends.
+int clinux_outlive_caller(void);
+
+/// pipe2(2) with O_CLOEXEC.
+int clinux_pipe(int ends[2]);
+
+/// memfd_create(2) with MFD_CLOEXEC: an empty file that exists only in memory.
+int clinux_memory_file(const char *name);
+
 /// epoll_ctl(2) and epoll_wait(2) with a plain token in place of the union. The wait fills at
 /// most `capacity` (256 at the most) entries of `ready`.
 struct clinux_ready {

@@ -15,13 +15,13 @@ package struct GitHubSource: EventSource, RequestHandler {
 
     package init(from block: Block) {
       let webhook = block.block("webhook")
-      context = webhook.map { WebhookContext(from: $0, bodyLimit: 25 << 20) }
+      let own = block.block("signalbox")
+      context = webhook.map { WebhookContext(from: $0, own: own, bodyLimit: 25 << 20) }
       webhook?.notSupportedYet("authSecret")
       webhook?.finish()
       if webhook == nil { block.error("webhook", "found nothing, expected a mapping") }
       webhookSecret = block.secret("webhookSecret")
       metadata = webhookMetadata(block)
-      let own = block.block("signalbox")
       allowsUnauthenticated = own?.bool("unauthenticated") ?? false
       own?.finish()
       block.notSupportedYet("filter")
@@ -57,18 +57,26 @@ package struct GitHubSource: EventSource, RequestHandler {
     self.name = name
     self.host = host
     checkSecret(spec.webhookSecret, "webhookSecret", host, block)
-    if spec.webhookSecret == nil && !spec.allowsUnauthenticated {
+    if !isAuthenticated {
       block.warning(nil, "without webhookSecret anybody can send events here")
     }
   }
 
   package var isAuthenticated: Bool {
-    spec.webhookSecret != nil || spec.allowsUnauthenticated
+    spec.webhookSecret != nil || context?.checksClients == true || spec.allowsUnauthenticated
   }
 
   package var routes: [Route] {
     guard let context else { return [] }
-    return [Route(port: context.port, path: context.endpoint, method: "POST", handler: self)]
+    return [
+      Route(
+        port: context.port,
+        path: context.endpoint,
+        method: "POST",
+        handler: self,
+        tls: context.tls
+      )
+    ]
   }
 
   package func accept(_ head: RequestHead) -> Acceptance {

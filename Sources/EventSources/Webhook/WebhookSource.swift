@@ -12,9 +12,9 @@ package struct WebhookSource: EventSource, RequestHandler {
     let allowsUnauthenticated: Bool
 
     package init(from block: Block) {
-      context = WebhookContext(from: block, bodyLimit: 1 << 20)
-      block.notSupportedYet("filter")
       let own = block.block("signalbox")
+      context = WebhookContext(from: block, own: own, bodyLimit: 1 << 20)
+      block.notSupportedYet("filter")
       allowsUnauthenticated = own?.bool("unauthenticated") ?? false
       own?.finish()
       block.finish()
@@ -35,10 +35,20 @@ package struct WebhookSource: EventSource, RequestHandler {
     checkSecret(context.authSecret, "authSecret", host, block)
   }
 
-  package var isAuthenticated: Bool { context.authSecret != nil || allowsUnauthenticated }
+  package var isAuthenticated: Bool {
+    context.authSecret != nil || context.checksClients || allowsUnauthenticated
+  }
 
   package var routes: [Route] {
-    [Route(port: context.port, path: context.endpoint, method: context.method, handler: self)]
+    [
+      Route(
+        port: context.port,
+        path: context.endpoint,
+        method: context.method,
+        handler: self,
+        tls: context.tls
+      )
+    ]
   }
 
   package func accept(_ head: RequestHead) -> Acceptance {
@@ -77,8 +87,12 @@ package struct WebhookSource: EventSource, RequestHandler {
         return refusal(400, "the body is not JSON: byte \(error.offset)")
       }
     }
+    let cause = cause(request.head.headers)
     let event = Event(
-      id: Event.randomID(),
+      // A firing of ours sends once; a repetition after a crash is the same event.
+      id: cause.map {
+        Event.stableID(name.namespace, name.source, name.event, $0.firing.text)
+      } ?? Event.randomID(),
       namespace: name.namespace,
       bus: name.bus,
       source: name.source,
@@ -90,8 +104,15 @@ package struct WebhookSource: EventSource, RequestHandler {
         request.head.headers,
         body: body,
         metadata: context.metadata
-      )
+      ),
+      cause: cause
     )
     return await store(event, name, host)
+  }
+
+  /// The firing of ours that the request comes from.
+  private func cause(_ headers: Headers) -> Cause? {
+    let sent = headers.values("Signalbox-Cause")
+    return sent.count == 1 ? host.cause(verifying: sent[0]) : nil
   }
 }

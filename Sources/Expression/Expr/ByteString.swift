@@ -160,7 +160,7 @@ extension ByteString {
     }
   }
 
-  private func mapped(_ change: (Unicode.Scalar) -> Unicode.Scalar) -> ByteString {
+  func mapped(_ change: (Unicode.Scalar) -> Unicode.Scalar) -> ByteString {
     var out: [UInt8] = []
     out.reserveCapacity(count)
     for (_, rune) in runes { out.append(change(rune.scalar)) }

@@ -145,6 +145,8 @@ extension ExprCompiler {
     },
     "matches": { (a, b, run) throws(ExprFailure) in
       if a.isNil || b.isNil { return .bool(false) }
+      // Compiling may take as long as looking at a long text.
+      try run.work(20_000)
       return .bool(try matches(a, try ExprPattern(try b.text()), &run))
     },
     "..": { (a, b, run) throws(ExprFailure) in

@@ -6,13 +6,17 @@ package struct ExprProgram: Sendable {
   private let variables: Int
 
   /// - Throws: `ExprError` of the phase `parse` or `compile`.
-  package init(_ source: String) throws(ExprError) {
+  package init(_ source: String) throws(ExprError) { try self.init(source, checking: .nothing) }
+
+  init(_ source: String, checking strictness: ExprCheck.Strictness) throws(ExprError) {
     self.source = source
     let text = ByteString(source)
     self.text = text
     do throws(ExprFault) {
       var compiler = ExprCompiler()
-      code = try compiler.code(try ExprParser.parse(text))
+      let node = try ExprParser.parse(text)
+      try ExprCheck.check(node, strictness)
+      code = try compiler.code(node)
       variables = compiler.variables
     } catch {
       throw ExprError(error.phase, error.message, at: error.offset ?? 0, in: text)

@@ -1,0 +1,158 @@
+import Bus
+import Event
+import Expression
+import Logging
+import Posix
+import Sensor
+import Synchronization
+
+/// From events on the bus to decisions on the bus.
+extension Engine {
+  func read() async {
+    while !Task.isCancelled {
+      guard await bus.waitForRecords(after: readThrough) else { return }
+      let records: [Record]
+      let start = readThrough
+      do throws(BusError) {
+        records = try bus.read(
+          after: start,
+          limit: configuration.batchRecords,
+          bytes: configuration.batchBytes
+        )
+      } catch {
+        logger.error("reading the bus failed; trying again", metadata: ["error": "\(error)"])
+        await loop.sleep(for: configuration.patience)
+        continue
+      }
+      guard let last = records.last else { continue }
+      await turnstile.enter()
+      // A plan that was put in force meanwhile may have gone back.
+      guard readThrough == start else {
+        turnstile.leave()
+        continue
+      }
+      let isOpen = await consume(records, through: last.position)
+      if isOpen {
+        readThrough = last.position
+        unsaved += records.count { record in
+          if case .note(let note) = record.content { note.kind != NoteKind.snapshot } else { true }
+        }
+        if unsaved >= configuration.snapshotRecords { await save() }
+      }
+      turnstile.leave()
+      guard isOpen else { return }
+      let now = MonotonicTime.now()
+      let committed = bus.committed
+      progress.withLock { progress in
+        progress.readThrough = last.position
+        if committed == last.position { progress.caughtUpAt = now }
+      }
+    }
+  }
+
+  /// What a batch came to so far.
+  private struct Work {
+    var slots: Slots
+    var events = 0
+    var intents: [Intent] = []
+    var changes: [SlotChange] = []
+    var notices: [Draft] = []
+  }
+
+  /// Firings in one decision, at about which it is closed: a decision is one record.
+  private static var decisionFirings: Int { 1000 }
+
+  /// Decides on a batch, makes the decisions durable, then acts on them; false when the bus closed.
+  private func consume(_ records: [Record], through last: Position) async -> Bool {
+    var work = Work(slots: state.slots)
+    for record in records {
+      guard case .event(let event) = record.content else { continue }
+      match(event, at: record.position, &work)
+      guard work.intents.count >= Self.decisionFirings else { continue }
+      guard await decide(work, through: record.position) else { return false }
+      work = Work(slots: state.slots)
+    }
+    return await decide(work, through: last)
+  }
+
+  private func match(_ event: Event, at position: Position, _ work: inout Work) {
+    let starts = state.starts
+    let step = plan.interlocking.step(
+      event,
+      at: position.description,
+      &work.slots,
+      isActive: { sensor in starts[sensor].map { position > $0 } ?? false }
+    )
+    work.events += 1
+    work.changes += step.changes
+    for verdict in step.verdicts { judged(verdict, event) }
+    for decision in step.decisions {
+      guard let trigger = plan.triggers[decision.trigger] else { continue }
+      let intent = Intent(
+        decision,
+        kind: trigger.kind,
+        bus: trigger.bus,
+        generation: trigger.generation
+      )
+      if decision.hops > configuration.hopLimit {
+        work.notices.append(.event(stopped(intent)))
+      } else {
+        work.intents.append(intent)
+      }
+    }
+  }
+
+  /// The state changes only once the decision is on the bus: what could not be recorded was not
+  /// decided.
+  private func decide(_ work: Work, through last: Position) async -> Bool {
+    let isRecorded =
+      !work.intents.isEmpty || !work.changes.isEmpty || !work.notices.isEmpty
+      || unrecorded + work.events >= configuration.cursorInterval
+    guard isRecorded else {
+      unrecorded += work.events
+      state.advance(to: last)
+      return true
+    }
+    let note = DecisionNote(consumed: last, firings: work.intents, changes: work.changes)
+    // The notices first: repeated after a crash they deduplicate, the decision would not.
+    guard
+      let appended = await appendPatiently(work.notices + [.note(note.note)], "decision"),
+      let place = appended.last?.position
+    else { return false }
+    unrecorded = 0
+    state.slots = work.slots
+    state.advance(to: last)
+    state.intend(work.intents, at: place)
+    for intent in work.intents { observer.fired(intent.trigger) }
+    for trigger in Set(work.intents.map(\.trigger)) { pump(trigger) }
+    return true
+  }
+
+  private func judged(_ verdict: Step.Verdict, _ event: Event) {
+    switch verdict.filter {
+    case .pass: observer.judged(verdict.sensor, verdict.dependency, .passed)
+    case .refused: observer.judged(verdict.sensor, verdict.dependency, .refused)
+    case .error(let why):
+      observer.judged(verdict.sensor, verdict.dependency, .error)
+      logger.warning(
+        "a filter could not judge an event",
+        metadata: [
+          "sensor": "\(verdict.sensor)", "dependency": "\(verdict.dependency)",
+          "event": "\(event.id)", "error": "\(why)",
+        ]
+      )
+    }
+  }
+
+  private func stopped(_ intent: Intent) -> Event {
+    observer.stopped(intent.trigger)
+    logger.warning(
+      "a chain of automations reached the hop limit and was cut",
+      metadata: [
+        "trigger": "\(intent.trigger)", "limit": "\(configuration.hopLimit)",
+        "chain": "\(intent.path.joined(separator: " -> "))",
+      ]
+    )
+    return OutcomeEvent.loopStopped(intent, limit: configuration.hopLimit, at: clock())
+  }
+}

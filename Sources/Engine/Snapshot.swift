@@ -1,0 +1,162 @@
+import Bus
+import Event
+import JSON
+import Sensor
+
+/// The state at one moment, as a note, so that a start reads the bus from there on only.
+///
+///     {"asOf": position, "cursor": position, "planned": position,
+///      "sensors": {"ns/name": {"dependency": fingerprint}}, "starts": {"ns/name": position},
+///      "slots": [{"trigger": trigger, "events": [event]}],
+///      "parked": [{"sensor": "ns/name", "at": position, "since": nanoseconds,
+///                  "dependencies": {"dependency": fingerprint}}],
+///      "lanes": [{"trigger": trigger, "firings": [[position, number], ...],
+///                 "spill": [position, number, oldest position]}]}
+///
+/// Everything up to `asOf` is in it. Of what follows some may be in it too; taking it into account
+/// again changes nothing. Firings are named by the place of their decision, which is held.
+struct Snapshot: Equatable {
+  var asOf: Position
+  var cursor: Position
+  var planned: Position?
+  var sensors: [SensorID: [String: String]] = [:]
+  var starts: [SensorID: Position] = [:]
+  var slots: [TriggerID: [EventReference]] = [:]
+  var parked: [SensorID: EngineState.Parked] = [:]
+  var lanes: [TriggerID: SavedLane] = [:]
+
+  struct SavedLane: Equatable {
+    var firings: [Lane.Place]
+    var spill: Lane.Spill?
+  }
+
+  init(_ state: EngineState, asOf: Position, cursor: Position) {
+    self.asOf = asOf
+    self.cursor = cursor
+    planned = state.planned
+    sensors = state.sensors
+    starts = state.starts
+    slots = state.slots.held.mapValues { events in
+      events.values.sorted { $0.dependency < $1.dependency }
+    }
+    parked = state.parked
+    lanes = state.lanes.mapValues { lane in
+      SavedLane(
+        firings: (lane.running.values.map(\.place) + lane.waiting.map(\.place)).sorted(),
+        spill: lane.spill
+      )
+    }
+  }
+
+  /// What the bus must not let go.
+  /// - Parameter events: the places of the events of each firing that is in memory.
+  func holds(_ events: Set<Position>, at place: Position) -> Holds {
+    var holds = Holds(ranges: ["engine": min(asOf, cursor)])
+    for (sensor, place) in parked { holds.ranges["sensor \(sensor)"] = place.position }
+    for (trigger, lane) in lanes {
+      if let spill = lane.spill { holds.ranges["firings of \(trigger)"] = spill.oldest }
+    }
+    holds.records["snapshot"] = [place]
+    holds.records["slots"] = Set(slots.values.joined().compactMap { Position($0.place) })
+    holds.records["firings"] = events.union(lanes.values.flatMap { $0.firings.map(\.record) })
+    return holds
+  }
+}
+
+extension Snapshot {
+  var note: Note {
+    func text(_ position: Position) -> JSON { .string(position.description) }
+    let starts = starts.sorted { $0.key.description < $1.key.description }.map {
+      JSON.Member(key: $0.key.description, value: text($0.value))
+    }
+    let slots: [JSON] = slots.map {
+      ["trigger": $0.key.json, "events": .array($0.value.map(\.json))]
+    }
+    let parked: [JSON] = parked.map {
+      [
+        "sensor": .string($0.key.description), "at": text($0.value.position),
+        "since": JSON(Int($0.value.since.nanoseconds)),
+        "dependencies": encode($0.value.dependencies),
+      ]
+    }
+    let lanes: [JSON] = lanes.map { trigger, lane in
+      [
+        "trigger": trigger.json,
+        "firings": .array(lane.firings.map { [text($0.record), JSON($0.number)] }),
+        "spill": lane.spill.map {
+          [text($0.first.record), JSON($0.first.number), text($0.oldest)]
+        } ?? .null,
+      ]
+    }
+    let json: JSON = [
+      "asOf": text(asOf), "cursor": text(cursor), "planned": planned.map(text) ?? .null,
+      "sensors": .object(encode(sensors)), "starts": .object(starts), "slots": .array(slots),
+      "parked": .array(parked), "lanes": .array(lanes),
+    ]
+    return Note(kind: NoteKind.snapshot, bytes: json.encoded())
+  }
+
+  init(_ note: Note) throws(NoteError) {
+    let json = try parse(note)
+    guard let asOf = json["asOf"]?.position, let cursor = json["cursor"]?.position,
+      let sensors = decodeSensors(json["sensors"]),
+      let slots = json["slots"]?.items, let parked = json["parked"]?.items,
+      let lanes = json["lanes"]?.items
+    else { throw Self.unknown }
+    self.asOf = asOf
+    self.cursor = cursor
+    self.sensors = sensors
+    planned = json["planned"]?.position
+    for (sensor, place) in decodeTexts(json["starts"]) {
+      guard let id = SensorID(text: sensor), let position = Position(place) else {
+        throw Self.unknown
+      }
+      starts[id] = position
+    }
+    for slot in slots {
+      guard let trigger = slot["trigger"].flatMap({ TriggerID($0) }),
+        let events = slot["events"]?.items?.map({ EventReference($0) }), !events.contains(nil)
+      else { throw Self.unknown }
+      self.slots[trigger] = events.compactMap(\.self)
+    }
+    for entry in parked {
+      guard let sensor = entry["sensor"]?.asText.flatMap({ SensorID(text: $0) }),
+        let position = entry["at"]?.position, let since = entry["since"]?.integer
+      else { throw Self.unknown }
+      self.parked[sensor] = EngineState.Parked(
+        position: position,
+        since: Timestamp(nanoseconds: Int64(since)),
+        dependencies: decodeTexts(entry["dependencies"])
+      )
+    }
+    for lane in lanes {
+      guard let trigger = lane["trigger"].flatMap({ TriggerID($0) }),
+        let firings = lane["firings"]?.items?.map({ Lane.Place($0) }), !firings.contains(nil)
+      else { throw Self.unknown }
+      var spill: Lane.Spill?
+      if let json = lane["spill"], let first = Lane.Place(json),
+        let oldest = json.items?.last?.position
+      {
+        spill = Lane.Spill(first: first, oldest: oldest)
+      }
+      self.lanes[trigger] = SavedLane(firings: firings.compactMap(\.self), spill: spill)
+    }
+  }
+
+  private static var unknown: NoteError {
+    NoteError(description: "a snapshot record is not in a form this version knows")
+  }
+}
+
+extension Lane.Place {
+  fileprivate init?(_ json: JSON) {
+    guard let items = json.items, items.count >= 2, let record = items[0].position,
+      let number = items[1].integer
+    else { return nil }
+    self.init(record: record, number: number)
+  }
+}
+
+extension JSON {
+  fileprivate var position: Position? { asText.flatMap { Position($0) } }
+}

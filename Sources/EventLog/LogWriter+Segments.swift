@@ -1,0 +1,92 @@
+import Bus
+import Posix
+import Synchronization
+
+/// Segments begin, end and are given up.
+extension LogWriter {
+  /// Gives up a segment whose end is in doubt and begins a new one at once. Until that succeeds
+  /// nothing is stored.
+  mutating func abandon(_ file: any LogFile, at start: Int, _ why: String) {
+    length = nil
+    log.shared.withLock { $0.failure = why }
+    log.configuration.hooks.troubled("a segment is given up: \(why)")
+    // If it cannot be cut either, its end does not count: the next segment begins before it.
+    do throws(SystemError) { try file.truncate(to: start, .batchCut) } catch {
+      log.configuration.hooks.troubled("\(error)")
+    }
+    heal()
+  }
+
+  /// Tries to begin a new segment where one is needed.
+  mutating func heal() {
+    guard length == nil else { return }
+    do throws(SystemError) { try roll() } catch {
+      log.configuration.hooks.troubled("no new segment: \(error)")
+    }
+  }
+
+  /// Begins a new segment and seals the one before.
+  mutating func roll() throws(SystemError) {
+    do throws(SystemError) { try begin() } catch {
+      length = nil
+      log.shared.withLock { $0.failure = "\(error)" }
+      throw error
+    }
+  }
+
+  private mutating func begin() throws(SystemError) {
+    let header = Format.Header(firstOffset: nextOffset, seed: seed)
+    let name = Format.name(firstOffset: nextOffset)
+    // Without a durable record the last one has this name; a failed try may have left a file too.
+    log.shared.withLock { shared in
+      if shared.segments.last?.name == name { shared.segments.removeLast() }
+    }
+    try log.disk.remove(name, .rollRemove)
+    let file = try log.disk.open(name, create: true, .rollCreate)
+    try file.write(Format.encode(header), at: 0, .rollHeader)
+    try file.sync(.rollSync)
+    try log.disk.syncFolder(.rollFolder)
+    let before = log.shared.withLock { shared in
+      let before = shared.segments.last
+      shared.segments.append(Segment(name: name, header: header, file: file))
+      shared.failure = nil
+      return before
+    }
+    length = Format.headerBytes
+    guard let before else { return }
+    sealedBytes = log.shared.withLock { $0.segments.dropLast().reduce(0) { $0 + $1.length } }
+    seal(before)
+  }
+
+  /// Writes down what a segment holds. Failing costs time at the next start, nothing else.
+  private mutating func seal(_ segment: Segment) {
+    guard let last = segment.summary.lastOffset, segment.firstOffset > sealed else { return }
+    sealed = segment.firstOffset
+    let identities = log.identities.recent(from: segment.firstOffset, through: last)
+    let damages = log.shared.withLock { $0.reported.filter { $0.file == segment.name } }
+    let index = SegmentIndex(
+      segment,
+      damages.sorted { $0.bytes.lowerBound < $1.bytes.lowerBound },
+      identities
+    )
+    do throws(SystemError) {
+      try index.save(log.disk, segment.name)
+      try log.identities.flush(through: last, dropping: oldestIdentity())
+    } catch { log.configuration.hooks.troubled("an index was not written: \(error)") }
+  }
+
+  /// What is due when nothing else is to do.
+  mutating func keepUp() {
+    heal()
+    let now = time.peek()
+    let active = log.shared.withLock { $0.segments.last }
+    if let first = active?.summary.firstTime,
+      now - first >= log.configuration.segmentAge.wholeNanoseconds
+    {
+      do throws(SystemError) { try roll() } catch {
+        log.configuration.hooks.troubled("no new segment: \(error)")
+      }
+    }
+    release(at: now)
+  }
+}

@@ -1,0 +1,79 @@
+import Bus
+import Event
+import Posix
+
+/// What reading one whole segment found.
+struct SegmentScan {
+  var segment: Segment
+  /// Bytes behind `segment.length` that are no record and have none behind them.
+  var tail = 0
+  var damages: [Damage] = []
+
+  /// Reads a whole segment. `visit` sees every record.
+  /// - Parameters:
+  ///   - header: what its header says, or has to say where it is lost.
+  ///   - expected: the offset its first record should have.
+  ///   - limit: the first offset that is not its own; `.max` for the last segment.
+  init(
+    _ name: String,
+    _ file: any LogFile,
+    _ header: Format.Header,
+    size: Int,
+    expected: UInt64,
+    limit: UInt64,
+    _ call: LogCall,
+    visit: (Segment.Entry, Format.Frame, [UInt8]) throws(LogError) -> Void
+  ) throws(LogError) {
+    segment = Segment(name: name, header: header, file: file)
+    var walk = RecordWalk(
+      file,
+      call,
+      header,
+      from: Format.headerBytes,
+      to: size,
+      expected: expected,
+      limit: limit,
+      pieceBytes: 1 << 20
+    )
+    while true {
+      let step: RecordWalk.Step
+      do throws(SystemError) { step = try walk.next() } catch { throw LogError(error, name) }
+      switch step {
+      case .record(let frame, let start):
+        let entry = try Self.entry(frame, walk.bytes, at: start)
+        segment.summary.note(entry)
+        try visit(entry, frame, walk.bytes)
+      case .gap(let bytes, let offsets):
+        damages.append(Damage(file: name, bytes: bytes, offsets: offsets))
+      case .end(let at):
+        segment.length = min(at, max(size, Format.headerBytes))
+        tail = max(0, size - at)
+        return
+      }
+    }
+  }
+
+  static func entry(
+    _ frame: Format.Frame,
+    _ bytes: [UInt8],
+    at start: Int
+  ) throws(LogError) -> Segment.Entry {
+    var identity: Event.Identity?
+    var isSnapshot = false
+    switch frame.kind {
+    case 1:
+      do throws(Event.EncodingError) {
+        identity = try Event.Identity(encoded: bytes[frame.payload])
+      } catch { throw .newerVersion("the event at offset \(frame.offset): \(error)") }
+    case 2: isSnapshot = bytes[frame.payload].first == Note.snapshotKind
+    default: throw .newerVersion("record kind \(frame.kind) at offset \(frame.offset)")
+    }
+    return Segment.Entry(
+      offset: frame.offset,
+      start: start,
+      time: frame.time,
+      identity: identity,
+      isSnapshot: isSnapshot
+    )
+  }
+}

@@ -1,0 +1,186 @@
+import Posix
+
+/// HTTP/1.1 on one connection: one request after the other (RFC 9112).
+final class H1Conversation: Conversation, @unchecked Sendable {
+  // SAFETY: touched only on the loop's thread; the handler's task prefers the same loop.
+
+  private enum Phase { case idle, head, body, answering, sending, ended }
+
+  private unowned let connection: Connection
+  private let pool: ConnectionPool
+  private let handler: any RequestHandler
+  private var phase = Phase.idle
+  private var deadline: MonotonicTime
+  private var parser: H1Parser
+  private var input: [UInt8] = []
+  private var used = 0
+  private var isAdvancing = false
+
+  private var head: H1Parser.Head?
+  private var respond: (@Sendable (Request) async -> Response)?
+  private var body: IncomingBody?
+  private var isLast = false
+  private var isBodyPending = false
+
+  init(_ connection: Connection, _ handler: any RequestHandler) {
+    self.connection = connection
+    pool = connection.pool
+    self.handler = handler
+    parser = H1Parser(pool.limits)
+    deadline = pool.loop.now + pool.limits.headTime
+  }
+
+  func receive(_ bytes: [UInt8]) {
+    if input.isEmpty { input = bytes } else { input += bytes }
+    advance()
+  }
+
+  func peerFinished() {
+    // Half a request will never be whole. An answer under way is still sent.
+    isLast = true
+    if phase != .answering && phase != .sending { connection.close() }
+  }
+
+  func outputSent() {
+    guard phase == .sending else { return }
+    sentAnswer()
+    advance()
+  }
+
+  func drain() {
+    isLast = true
+    if phase == .idle { connection.close() }
+  }
+
+  func closed() {
+    phase = .ended
+    body = nil
+    input = []
+  }
+
+  func sweep(_ now: MonotonicTime) {
+    guard now >= deadline else { return }
+    switch phase {
+    case .head, .body:
+      pool.observer.misused(phase == .head ? .slowHead : .slowBody)
+      isBodyPending = true
+      answer(.text(408, "request took too long"))
+    case .idle: connection.close()
+    case .answering, .sending, .ended: break
+    }
+  }
+
+  // MARK: The request
+
+  private var isBetween: Bool { phase == .idle || phase == .head || phase == .body }
+
+  private func advance() {
+    if isAdvancing { return }
+    isAdvancing = true
+    while isBetween, let action = parser.next(input, &used) {
+      switch action {
+      case .head(let head): begin(head)
+      case .body(let range): take(range)
+      case .end: finish()
+      case .refuse(let status, let why): refuse(status, why)
+      }
+    }
+    isAdvancing = false
+    if phase == .ended { return }
+    // An idle connection owns no buffer.
+    if used == input.count { input = [] } else { input.removeFirst(used) }
+    used = 0
+    if phase == .idle && !input.isEmpty { enter(.head, within: pool.limits.headTime) }
+    connection.read(isBetween)
+  }
+
+  private func begin(_ head: H1Parser.Head) {
+    self.head = head
+    isBodyPending = head.length != 0
+    switch handler.accept(head.request) {
+    case .answer(let response): answer(response)
+    case .read(let limit, let respond):
+      if let length = head.length, length > limit { return answer(.bodyTooLarge(limit)) }
+      let body = IncomingBody(limit: limit, pool.budget)
+      if let length = head.length { body.expect(length) }
+      self.body = body
+      self.respond = respond
+      enter(.body, within: pool.limits.bodyTime)
+      // A client whose body is on its way already does not wait for leave.
+      if head.expectsContinue && isBodyPending && used == input.count {
+        _ = connection.send(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8))
+      }
+    }
+  }
+
+  private func take(_ range: Range<Int>) {
+    if let refusal = body?.append(input[range]) { answer(refusal) }
+  }
+
+  private func finish() {
+    guard let head, let respond, let body else { return }
+    isBodyPending = false
+    phase = .answering
+    self.body = nil
+    self.respond = nil
+    let request = Request(head: head.request, body: body.bytes)
+    // Started at once on this loop: a handler that does not wait never leaves the thread. It
+    // keeps the body's share of the budget, whatever becomes of the connection meanwhile.
+    let work = Work(respond: respond, request: request, body: body)
+    Task.immediate(executorPreference: pool.loop) { [self] in
+      let response = await work.run()
+      if phase == .answering { answer(response) }
+    }
+  }
+
+  private func refuse(_ status: Int, _ why: String) {
+    head = nil
+    isBodyPending = true
+    answer(.text(status, why))
+  }
+
+  // MARK: The answer
+
+  private func answer(_ response: Response) {
+    body = nil
+    respond = nil
+    let keepsAlive = head?.keepsAlive == true && !isLast && !isBodyPending && !pool.isDraining
+    isLast = !keepsAlive
+    let bytes = responseBytes(
+      response,
+      to: head,
+      keepsAlive: keepsAlive,
+      date: pool.date()
+    )
+    pool.observer.answered(response.status)
+    head = nil
+    phase = .sending
+    guard connection.send(bytes) else { return }
+    sentAnswer()
+    // A pipelined request may wait behind an answer that came from a task.
+    advance()
+  }
+
+  private func sentAnswer() {
+    if isLast { return connection.finish() }
+    enter(.idle, within: pool.limits.idleTime)
+  }
+
+  private func enter(_ phase: Phase, within time: Duration) {
+    self.phase = phase
+    deadline = pool.loop.now + time
+  }
+}
+
+/// A request with what answers it, on its way into a task.
+struct Work: @unchecked Sendable {
+  // SAFETY: `body` is held for its end of life only; nobody else appends to it any more.
+  let respond: @Sendable (Request) async -> Response
+  let request: Request
+  let body: IncomingBody
+
+  func run() async -> Response {
+    defer { withExtendedLifetime(body) {} }
+    return await respond(request)
+  }
+}

@@ -1,0 +1,21 @@
+import HTTP
+import JSON
+
+/// What the operator of this machine may do: the handler of `DIR/control.sock`, which only its
+/// owner can open.
+struct Control: RequestHandler {
+  let installation: Installation
+
+  func accept(_ head: RequestHead) -> Acceptance {
+    switch (head.method, head.path) {
+    case ("GET", "/status"):
+      return .read(bodyLimit: 0) { _ in .json(200, await installation.status().encoded()) }
+    case ("POST", "/reload"):
+      return .read(bodyLimit: 0) { _ in
+        let reload = await installation.reload()
+        return .json(reload.isDone ? 200 : 422, reload.json.encoded())
+      }
+    default: return .answer(.text(404, "there are GET /status and POST /reload"))
+    }
+  }
+}

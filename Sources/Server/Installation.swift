@@ -1,0 +1,306 @@
+import Bus
+import Engine
+import Event
+import EventLog
+import EventSources
+import HTTP
+import HTTPClient
+import JSON
+import Logging
+import Manifest
+import Observe
+import Plugin
+import Posix
+import Sensor
+import Triggers
+
+/// What runs: the log, the engine, the listeners, and the plan in force.
+actor Installation {
+  private let configuration: Server.Configuration
+  private let logger: Logger
+  private let secrets: FolderSecrets
+  private let log: EventLog
+  private let engine: Engine
+  private let loops: [EventLoop]
+  private let report: @Sendable (String) -> Void
+  private let metrics = Metrics()
+  private let instruments: Instruments
+  private var plan: PlanBuilder.Plan
+  private var listeners: [Int: Listener] = [:]
+  private var console: HTTPServer?
+  private var control: HTTPServer?
+
+  private struct Listener {
+    let server: HTTPServer
+    let routes: PortRoutes
+    let certificates: PortTLS
+  }
+
+  /// Opens the log and recovers; nothing is listened to or fired yet.
+  /// - Throws: `Server.Refused`, `LogError`, `SystemError`, `BusError` or `NoteError`.
+  init(
+    _ configuration: Server.Configuration,
+    _ logger: Logger,
+    report: @escaping @Sendable (String) -> Void
+  ) async throws {
+    self.configuration = configuration
+    self.logger = logger
+    self.report = report
+    secrets = FolderSecrets(folder: configuration.secrets)
+    let instruments = Instruments(in: metrics)
+    self.instruments = instruments
+    var logConfiguration = EventLog.Configuration()
+    logConfiguration.hooks.synced = { records, _, took in
+      instruments.batchRecords.observe(Double(records))
+      instruments.syncSeconds.observe(took.inSeconds)
+    }
+    logConfiguration.hooks.damaged = {
+      logger.error("damage in the log", metadata: ["damage": "\($0)"])
+    }
+    logConfiguration.hooks.troubled = {
+      logger.error("trouble with the log", metadata: ["error": "\($0)"])
+    }
+    logConfiguration.hooks.released = {
+      logger.info("old segments were removed", metadata: ["segments": "\($0)", "bytes": "\($1)"])
+    }
+    let (log, recovery) = try EventLog.open(
+      folder: configuration.data + "/log",
+      logConfiguration
+    )
+    self.log = log
+    if recovery.cutBytes > 0 { report("cut a torn tail of \(recovery.cutBytes) bytes") }
+    for damage in recovery.damages { report("damage in the log: \(damage)") }
+    let engineLoop = try EventLoop(name: "engine")
+    loops = try (0..<max(1, coreCount())).map { try EventLoop(name: "http-\($0)") }
+    let parts = Parts(
+      secrets: secrets,
+      bus: log,
+      loop: engineLoop,
+      http: try HTTPClient(),
+      allowOutbound: configuration.allowOutbound,
+      key: try InstallationKey(configuration.data),
+      jobs: configuration.data + "/jobs",
+      instruments: instruments,
+      logger: logger
+    )
+    guard let plan = parts.builder(Diagnostics()).build(configuration.manifests) else {
+      throw Server.Refused()
+    }
+    self.plan = plan
+    var engineConfiguration = Engine.Configuration()
+    engineConfiguration.hopLimit = configuration.hopLimit
+    engine = Engine(
+      bus: log,
+      plan: plan.engine,
+      loop: engineLoop,
+      configuration: engineConfiguration,
+      observer: EngineObserver(counting: instruments),
+      logger: logger,
+      clock: { Timestamp(nanoseconds: wallClockNanoseconds()) },
+      random: { Double.random(in: 0..<1) }
+    )
+    self.parts = parts
+    let engine = engine
+    metrics.gauge(
+      "signalbox_lag_seconds",
+      help: "How long the engine has been behind the log."
+    ) { engine.lag(at: .now()).inSeconds }
+    ProcessNumbers.register(in: metrics)
+    let waiting = try await engine.recover()
+    try CommandTrigger.clean(parts.jobs, keeping: waiting)
+    report("\(recovery.records) records on the log, \(waiting.count) firings to finish")
+  }
+
+  private let parts: Parts
+
+  /// Fires what waits and listens.
+  /// - Throws: `SystemError` when an address cannot be had.
+  func start() async throws {
+    await engine.start()
+    for (port, routes) in plan.routesByPort {
+      listeners[port] = try await listen(port, routes)
+    }
+    console = try await HTTPServer(
+      address: configuration.consoleAddress,
+      port: configuration.consolePort,
+      loops: loops,
+      handler: Console(
+        log: log,
+        engine: engine,
+        loops: loops + [engine.loop],
+        metrics: metrics,
+        host: configuration.consoleAddress
+      )
+    )
+    report("console on \(configuration.consoleAddress):\(configuration.consolePort)")
+    control = try await HTTPServer(
+      path: configuration.data + "/control.sock",
+      loops: [loops[0]],
+      handler: Control(installation: self)
+    )
+    for source in plan.sources { report("event source \(source)") }
+    for sensor in plan.engine.interlocking.sensors { report("sensor \(sensor.id)") }
+    report("ready")
+  }
+
+  private func listen(_ port: Int, _ routes: [Route]) async throws(SystemError) -> Listener {
+    let table = PortRoutes(routes)
+    let (label, instruments) = ("\(port)", instruments)
+    let certificates = PortTLS(PortCertificates(routes), secrets, logger)
+    let server = try await HTTPServer(
+      address: configuration.address,
+      port: port,
+      loops: loops,
+      observer: HTTPObserver(
+        answered: { instruments.requests.increment([label, "\($0)"]) },
+        connections: { instruments.connections.add(Double($0), [label]) },
+        misused: { instruments.misuses.increment([label, $0.rawValue]) }
+      ),
+      encryption: { certificates.encryption() },
+      handler: table
+    )
+    let paths = routes.map(\.path).joined(separator: " ")
+    let scheme = routes.contains { $0.tls != nil } ? "https" : "http"
+    report("listening on \(configuration.address):\(port) (\(scheme)) for \(paths)")
+    return Listener(server: server, routes: table, certificates: certificates)
+  }
+
+  /// Stops taking requests, finishes those that were accepted, and closes the log.
+  func stop() async {
+    if let control { await control.shutdown(grace: .seconds(1)) }
+    for listener in listeners.values { await listener.server.shutdown(grace: .seconds(10)) }
+    if let console { await console.shutdown(grace: .seconds(1)) }
+    await engine.stop()
+    await parts.http?.close()
+    await log.close()
+    engine.loop.stop()
+    for loop in loops { loop.stop() }
+  }
+
+  // MARK: Reload
+
+  /// Reads the manifests anew and, unless something is wrong with them, puts them in force
+  /// between two batches. Otherwise nothing changes.
+  func reload() async -> Reload {
+    let diagnostics = Diagnostics()
+    let next = parts.builder(diagnostics).build(configuration.manifests)
+    var messages = diagnostics.sorted.filter { $0.severity != .info }.map(\.description)
+    guard let next else { return refused(messages) }
+    var opened: [Int: Listener] = [:]
+    do {
+      for (port, routes) in next.routesByPort where listeners[port] == nil {
+        opened[port] = try await listen(port, routes)
+      }
+      _ = try await log.append([.event(changed(next))])
+      try await engine.adopt(next.engine)
+    } catch {
+      for listener in opened.values { await listener.server.shutdown(grace: .zero) }
+      messages.append("\(error)")
+      return refused(messages)
+    }
+    let ports = Dictionary(uniqueKeysWithValues: next.routesByPort)
+    for (port, listener) in listeners {
+      if let routes = ports[port] {
+        listener.routes.replace(with: routes)
+        listener.certificates.replace(with: PortCertificates(routes))
+      } else {
+        await listener.server.shutdown(grace: .seconds(10))
+        listeners[port] = nil
+      }
+    }
+    listeners.merge(opened) { old, _ in old }
+    plan = next
+    logger.info(
+      "the manifests were reloaded",
+      metadata: [
+        "eventSources": "\(next.sources.count)",
+        "sensors": "\(next.engine.interlocking.sensors.count)",
+      ]
+    )
+    return Reload(isDone: true, messages: messages)
+  }
+
+  private func refused(_ messages: [String]) -> Reload {
+    logger.error(
+      "the manifests were not reloaded; the old ones stay in force",
+      metadata: ["errors": "\(messages.joined(separator: " | "))"]
+    )
+    return Reload(isDone: false, messages: messages)
+  }
+
+  private func changed(_ plan: PlanBuilder.Plan) -> Event {
+    let data: JSON = [
+      "eventSources": .array(plan.sources.map { .string($0) }),
+      "sensors": .array(plan.engine.interlocking.sensors.map { .string("\($0.id)") }),
+    ]
+    return Event(
+      id: Event.randomID(),
+      namespace: "default",
+      bus: "default",
+      source: OutcomeEvent.noticeSource,
+      type: "signalbox.plan.changed",
+      subject: "plan.changed",
+      time: Timestamp(nanoseconds: wallClockNanoseconds()),
+      data: data.encoded()
+    )
+  }
+
+  /// What there is, for people and programs on this machine.
+  func status() -> JSON {
+    [
+      "committed": log.committed.map { .string($0.description) } ?? .null,
+      "lagSeconds": .number("\(engine.lag(at: .now()).inSeconds)"),
+      "eventSources": .array(plan.sources.map { .string($0) }),
+      "sensors": .array(plan.engine.interlocking.sensors.map { .string("\($0.id)") }),
+    ]
+  }
+}
+
+/// What came of reading the manifests anew.
+struct Reload: Sendable {
+  let isDone: Bool
+  /// Errors and warnings, each with its place.
+  let messages: [String]
+
+  var json: JSON {
+    ["reloaded": .bool(isDone), "messages": .array(messages.map { .string($0) })]
+  }
+}
+
+/// What plans are built with.
+struct Parts: Sendable {
+  let secrets: FolderSecrets
+  /// nil where nothing runs.
+  let bus: EventLog?
+  let loop: EventLoop?
+  let http: HTTPClient?
+  let allowOutbound: AllowList
+  let key: InstallationKey?
+  let jobs: String
+  let instruments: Instruments
+  let logger: Logger
+
+  func builder(_ diagnostics: Diagnostics) -> PlanBuilder {
+    PlanBuilder(
+      sourceKinds: eventSourceKinds,
+      triggerKinds: triggerKinds,
+      sourceHost: BusSourceHost(
+        secrets: secrets,
+        bus: bus,
+        key: key,
+        instruments: instruments,
+        logger: logger
+      ),
+      triggerHost: EngineTriggerHost(
+        secrets: secrets,
+        logger: logger,
+        http: http,
+        allowOutbound: allowOutbound,
+        key: key,
+        jobs: jobs,
+        loop: loop
+      ),
+      diagnostics: diagnostics
+    )
+  }
+}

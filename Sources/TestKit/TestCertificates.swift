@@ -1,0 +1,109 @@
+/// Certificates and keys for tests, good until 2126. They protect nothing: everybody has them.
+package enum TestCertificates {
+  /// The authority of all but the stranger.
+  package static let authority = """
+    -----BEGIN CERTIFICATE-----
+    MIIBrDCCAVOgAwIBAgIUanJLmXmOYjJq1OXUhEkN/gA1fKAwCgYIKoZIzj0EAwIw
+    IzEhMB8GA1UEAwwYU2lnbmFsYm94IHRlc3QgYXV0aG9yaXR5MCAXDTI2MTEyNDA0
+    MDQxMFoYDzIxMjYxMDMxMDQwNDEwWjAjMSEwHwYDVQQDDBhTaWduYWxib3ggdGVz
+    dCBhdXRob3JpdHkwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQjjJxkO1sLzGPe
+    nkV1aR8WPhPuq5IvQnyJF9Rv0KPte1JSfAbSb3G2ReEFdQd+TGJYyPWCqeHAqHXP
+    3J23nGfKo2MwYTAdBgNVHQ4EFgQU9BJp0AXSxQgvsAN3P51SMOvuNMwwHwYDVR0j
+    BBgwFoAU9BJp0AXSxQgvsAN3P51SMOvuNMwwDwYDVR0TAQH/BAUwAwEB/zAOBgNV
+    HQ8BAf8EBAMCAQYwCgYIKoZIzj0EAwIDRwAwRAIgc6B1m8Ro4X7nuAnsqoytxcgm
+    56/BnOiL2Ffi2Ik2k74CIGoEuArkEwXFtf+zPV6hU2bPiQMXpGl2qkl+aHp4Ivyd
+    -----END CERTIFICATE-----
+    """
+
+  /// For `one.test`, `localhost` and 127.0.0.1.
+  package static let one = """
+    -----BEGIN CERTIFICATE-----
+    MIIBozCCAUigAwIBAgIUbVoAKggSrYnu4B61SBdbXKEcqxUwCgYIKoZIzj0EAwIw
+    IzEhMB8GA1UEAwwYU2lnbmFsYm94IHRlc3QgYXV0aG9yaXR5MCAXDTI2MTEyNDA0
+    MDQxMFoYDzIxMjYxMDMxMDQwNDEwWjATMREwDwYDVQQDDAhvbmUudGVzdDBZMBMG
+    ByqGSM49AgEGCCqGSM49AwEHA0IABMM1UMZS9jDtl0DTVOqfjWOwQE6o0+B2/+HI
+    oPsqvhx0Ftc+WJQ3gCBncnYUjTlZb2lXTbPXaBoj1dy/RQvos12jaDBmMCQGA1Ud
+    EQQdMBuCCG9uZS50ZXN0gglsb2NhbGhvc3SHBH8AAAEwHQYDVR0OBBYEFCfl1jBu
+    nGOR7kF8O8sy/M4AQ9zQMB8GA1UdIwQYMBaAFPQSadAF0sUIL7ADdz+dUjDr7jTM
+    MAoGCCqGSM49BAMCA0kAMEYCIQDkGreRtdGChmckmx7BmcDONivcpOHhR2Nmqbgh
+    WDhGZgIhALnex3Edf8CF9OVfcSaq+sFO7rL6S420spfU+9CHzQ1k
+    -----END CERTIFICATE-----
+    """
+
+  package static let oneKey = """
+    -----BEGIN PRIVATE KEY-----
+    MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgJga2qiVOo1t/N2pB
+    BFTXCj3pWGfrOmA4KAVyySYQxOOhRANCAATDNVDGUvYw7ZdA01Tqn41jsEBOqNPg
+    dv/hyKD7Kr4cdBbXPliUN4AgZ3J2FI05WW9pV02z12gaI9Xcv0UL6LNd
+    -----END PRIVATE KEY-----
+    """
+
+  /// For `two.test` and one label before it.
+  package static let two = """
+    -----BEGIN CERTIFICATE-----
+    MIIBnTCCAUOgAwIBAgIUbVoAKggSrYnu4B61SBdbXKEcqxYwCgYIKoZIzj0EAwIw
+    IzEhMB8GA1UEAwwYU2lnbmFsYm94IHRlc3QgYXV0aG9yaXR5MCAXDTI2MTEyNDA0
+    MDQxMFoYDzIxMjYxMDMxMDQwNDEwWjATMREwDwYDVQQDDAh0d28udGVzdDBZMBMG
+    ByqGSM49AgEGCCqGSM49AwEHA0IABA8xqt1NqIzkAUpKhiMBmRNcPi3mwMZBUgQo
+    LPn1bibZmO7DIZ54sDQMECx2Z6eYwzPAJ8vvvUWw7KX8n4on2pujYzBhMB8GA1Ud
+    EQQYMBaCCHR3by50ZXN0ggoqLnR3by50ZXN0MB0GA1UdDgQWBBSS1wzpKuKowWPA
+    H4Ibrigf+h0njzAfBgNVHSMEGDAWgBT0EmnQBdLFCC+wA3c/nVIw6+40zDAKBggq
+    hkjOPQQDAgNIADBFAiAeLPqoK48yzJPJB9Fw6SlnuSHTBlsE50Tej6UDT/qokQIh
+    AKslMRb3X7hKsQcNhmza59D77ViB7tH5vTpad9Yg9Mhm
+    -----END CERTIFICATE-----
+    """
+
+  package static let twoKey = """
+    -----BEGIN PRIVATE KEY-----
+    MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg9htPlyhJkzgBXppZ
+    D1YgFwFmMQNeITc/bJGPMev/uNChRANCAAQPMardTaiM5AFKSoYjAZkTXD4t5sDG
+    QVIEKCz59W4m2ZjuwyGeeLA0DBAsdmenmMMzwCfL771FsOyl/J+KJ9qb
+    -----END PRIVATE KEY-----
+    """
+
+  /// For a client, from the authority.
+  package static let client = """
+    -----BEGIN CERTIFICATE-----
+    MIIBjzCCATWgAwIBAgIUbVoAKggSrYnu4B61SBdbXKEcqxcwCgYIKoZIzj0EAwIw
+    IzEhMB8GA1UEAwwYU2lnbmFsYm94IHRlc3QgYXV0aG9yaXR5MCAXDTI2MTEyNDA0
+    MDQxMFoYDzIxMjYxMDMxMDQwNDEwWjARMQ8wDQYDVQQDDAZjbGllbnQwWTATBgcq
+    hkjOPQIBBggqhkjOPQMBBwNCAAR85sVre1WNMqF7qp6MqqKCbHURWFtvnxiim33z
+    uaCU43YOzc5JS58lIj6BPQP2yA6Ndh+7NSQy5PEHhYEYEf5fo1cwVTATBgNVHSUE
+    DDAKBggrBgEFBQcDAjAdBgNVHQ4EFgQU03JV6TwKmzg4n+BcGB8u8BB1H3gwHwYD
+    VR0jBBgwFoAU9BJp0AXSxQgvsAN3P51SMOvuNMwwCgYIKoZIzj0EAwIDSAAwRQIh
+    AOHzD4NywYrGeqQDrJWCtrpl37ktKPGbLwayaJW5m+I3AiBY93fL8GVSlBLLhvxQ
+    lJcI0B9KswM72dWFCCFDdWwVFA==
+    -----END CERTIFICATE-----
+    """
+
+  package static let clientKey = """
+    -----BEGIN PRIVATE KEY-----
+    MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgISlLYbho8LxPOZs1
+    0T1wREI6nx/XAou50V42HQP38AKhRANCAAR85sVre1WNMqF7qp6MqqKCbHURWFtv
+    nxiim33zuaCU43YOzc5JS58lIj6BPQP2yA6Ndh+7NSQy5PEHhYEYEf5f
+    -----END PRIVATE KEY-----
+    """
+
+  /// For a client, from another authority.
+  package static let stranger = """
+    -----BEGIN CERTIFICATE-----
+    MIIBjzCCATWgAwIBAgIUP3Enqz1yxzmJBlYK5FLwHTVnpFAwCgYIKoZIzj0EAwIw
+    ITEfMB0GA1UEAwwWQW5vdGhlciB0ZXN0IGF1dGhvcml0eTAgFw0yNjExMjQwNDA0
+    MTBaGA8yMTI2MTAzMTA0MDQxMFowEzERMA8GA1UEAwwIc3RyYW5nZXIwWTATBgcq
+    hkjOPQIBBggqhkjOPQMBBwNCAARR9e6jmgs0TlL32/5bVkzreLPTWNNUNZpC3JHn
+    Ijct/Z6ZQ9Lv4Sa+VOBzFahPciKfclKbt+V6ATH8Hzckwzmgo1cwVTATBgNVHSUE
+    DDAKBggrBgEFBQcDAjAdBgNVHQ4EFgQUKku5O285AG3Jlbtm0fN+UadlvCwwHwYD
+    VR0jBBgwFoAU+sGy8RWjFTyrMTHg6UEmbBcWFQcwCgYIKoZIzj0EAwIDSAAwRQIh
+    APIcBbuOj6axIRf3g/wnIzbygWBg83w0e45g5iBjmfWcAiATvLqqKweTf1jlRKJ2
+    xowK5H54muTHafW+UeMvynXI0g==
+    -----END CERTIFICATE-----
+    """
+
+  package static let strangerKey = """
+    -----BEGIN PRIVATE KEY-----
+    MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgjdgVijni3T0StbOf
+    qEHBdCi10xu6ppB0BnugoEzDSpChRANCAARR9e6jmgs0TlL32/5bVkzreLPTWNNU
+    NZpC3JHnIjct/Z6ZQ9Lv4Sa+VOBzFahPciKfclKbt+V6ATH8Hzckwzmg
+    -----END PRIVATE KEY-----
+    """
+}

@@ -1,0 +1,105 @@
+import Foundation
+import Posix
+import TLS
+import TestKit
+
+/// The real binary, running on a folder: `manifests` (a folder), `data`, `secrets`.
+final class Program {
+  let folder: String
+  private let process = Process()
+  private let output = Pipe()
+  private let text = Lines()
+
+  /// What it printed so far.
+  var printed: String { text.all }
+  var isRunning: Bool { process.isRunning }
+
+  /// Collects output from the thread that reads it.
+  private final class Lines: @unchecked Sendable {
+    // SAFETY: guarded by `lock`.
+    private let lock = NSLock()
+    private var text = ""
+    var all: String { lock.withLock { text } }
+    func add(_ bytes: Data) { lock.withLock { text += String(decoding: bytes, as: UTF8.self) } }
+  }
+
+  /// Starts it and waits until it says that it is ready.
+  /// - Throws: `SystemError` with what it printed when it ended instead.
+  init(_ folder: String, _ options: [String] = [], environment: [String: String] = [:]) throws {
+    self.folder = folder
+    process.executableURL = URL(fileURLWithPath: builtProgram("signalbox"))
+    process.arguments =
+      [
+        "run", folder + "/manifests", "--data", folder + "/data", "--secrets",
+        folder + "/secrets", "--listen", "127.0.0.1",
+      ] + options
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    process.standardOutput = output
+    process.standardError = output
+    try process.run()
+    let reading = output.fileHandleForReading
+    while !text.all.contains("\nready") {
+      let more = reading.availableData
+      if more.isEmpty { throw SystemError("start", text.all, code: ECHILD) }
+      text.add(more)
+    }
+    reading.readabilityHandler = { [text] in text.add($0.availableData) }
+  }
+
+  func signal(_ number: Int32) { if process.isRunning { kill(process.processIdentifier, number) } }
+
+  /// Sends `number`, waits for the end and answers the exit status.
+  @discardableResult
+  func end(by number: Int32 = SIGTERM) -> Int32 {
+    signal(number)
+    process.waitUntilExit()
+    output.fileHandleForReading.readabilityHandler = nil
+    return process.terminationStatus
+  }
+
+  deinit { signal(SIGKILL) }
+}
+
+/// Runs another command of the binary to its end.
+func signalbox(_ arguments: [String]) throws -> (status: Int32, output: String) {
+  let process = Process()
+  process.executableURL = URL(fileURLWithPath: builtProgram("signalbox"))
+  process.arguments = arguments
+  let output = Pipe()
+  process.standardOutput = output
+  process.standardError = output
+  try process.run()
+  let bytes = output.fileHandleForReading.readDataToEndOfFile()
+  process.waitUntilExit()
+  return (process.terminationStatus, String(decoding: bytes, as: UTF8.self))
+}
+
+/// A port that was free a moment ago.
+func freePort() throws -> Int {
+  let listener = try Socket.listen("127.0.0.1", 0)
+  return try Socket.port(listener)
+}
+
+func write(_ text: String, _ path: String) throws {
+  try Files.makeFolder(Files.parent(of: path))
+  try Files.writeDurably(Array(text.utf8), to: path)
+}
+
+/// A signed push of GitHub as bytes of HTTP.
+func signedPush(
+  _ body: String,
+  delivery: String,
+  secret: String,
+  path: String = "/push",
+  headers: [String] = []
+) -> [UInt8] {
+  let body = Array(body.utf8)
+  let signature = hexadecimal(HMACKey(Array(secret.utf8)).code(body))
+  let lines =
+    [
+      "POST \(path) HTTP/1.1", "Host: x", "Content-Type: application/json",
+      "Content-Length: \(body.count)", "X-GitHub-Event: push", "X-GitHub-Delivery: \(delivery)",
+      "X-Hub-Signature-256: sha256=\(signature)",
+    ] + headers
+  return Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8) + body
+}

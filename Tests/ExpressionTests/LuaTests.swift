@@ -1,0 +1,128 @@
+import Expression
+import JSON
+import Testing
+
+private func document(_ text: String) throws -> JSON { try JSON(parsing: Array(text.utf8)) }
+
+@Suite struct LuaTests {
+  @Test("script filters answer what the original answers")
+  func filterVectors() throws {
+    guard let cases = try vectorCases("scriptfilter") else { return }
+    var ran = 0
+    for item in cases {
+      let id = item.string("id") ?? ""
+      guard let script = item["filter"]?.string("script") else { continue }
+      ran += 1
+      let answer: JSON
+      if let data = eventData(item["event"]), !script.isEmpty {
+        answer =
+          (try? LuaScript(script).passes(document(data), now: 1_750_000_000))
+          .map { .bool($0) } ?? "error"
+      } else {
+        answer = item["event"] == .null ? "error" : true
+      }
+      #expect(answer == item["expect"], "\(id): \(script)")
+    }
+    #expect(ran > 40)
+    print("vectors: scriptfilter \(ran) ran, 0 not yet supported")
+  }
+
+  @Test("script transforms give what the original gives")
+  func transformVectors() throws {
+    guard let cases = try vectorCases("transform") else { return }
+    var ran = 0
+    for item in cases {
+      let id = item.string("id") ?? ""
+      guard let script = item["transform"]?.string("script") else { continue }
+      ran += 1
+      guard let data = eventData(item["event"]), !script.isEmpty else { continue }
+      let answer = (try? LuaScript(script).transform(document(data), now: 0)) ?? "error"
+      #expect(JSON.isSame(answer, item["expect"] ?? .null), "\(id): \(script): \(answer.text)")
+    }
+    #expect(ran > 40)
+    print("vectors: transform-lua \(ran) ran, 0 not yet supported")
+  }
+
+  /// The text of an event's data; nil for none.
+  private func eventData(_ event: JSON?) -> String? {
+    if case .string(let text)? = event?["dataRaw"] { return text }
+    if event?["dataRaw"] == nil, let data = event?["data"] { return data.text }
+    return nil
+  }
+
+  @Test(
+    "a script sees nothing but its event",
+    arguments: [
+      "require 'os'", "load(function() end)", "loadstring('return 1')", "dofile('/etc/passwd')",
+      "loadfile('/etc/passwd')", "module('x')", "string.dump(print)", "os.exit(1)",
+      "os.getenv('HOME')", "os.execute('true')", "os.remove('x')", "io.write('x')",
+      "debug.getregistry()", "package.path = 'x'", "newproxy(true)", "coroutine.create(print)",
+    ]
+  )
+  func closed(script: String) throws {
+    #expect(throws: LuaError.self) { try LuaScript(script).passes([:], now: 0) }
+  }
+
+  @Test(
+    "a script without end is ended",
+    arguments: [
+      "while true do end",
+      "while true do pcall(function() while true do end end) end",
+      "local function f() return pcall(f) end while true do f() end",
+      "local t = {} for i = 1, 1e9 do t[i] = i end",
+      "local s = 'x' while true do s = s .. s end",
+      "return ('x'):rep(1e9)",
+      "return ('a'):rep(5000):find(('.-'):rep(20) .. 'b') == nil",
+      "return ('a'):rep(30000):match('(a*)(a*)(a*)b') == nil",
+      "local s = ('a'):rep(1e6) while true do s:gsub('a', 'b') end",
+      "local t = {} for i = 1, 1e7 do table.insert(t, 1, i) end",
+      "local s = ('a'):rep(4e6) while true do local x = s:upper() end",
+      "local t = setmetatable({}, {}) getmetatable(t).__index = function(t, k) return t[k] end return t.x",
+    ]
+  )
+  func bounded(script: String) throws {
+    let error = try #require(throws: LuaError.self) { try LuaScript(script).passes([:], now: 0) }
+    #expect(error.kind == .limit || error.kind == .execution, "\(error)")
+  }
+
+  @Test("results that JSON does not have are refused")
+  func results() throws {
+    for script in [
+      "return {x = 0/0}", "return {x = 1/0}", "return {x = print}", "return {[{}] = 1}",
+      "local t = {} t.t = t return t", "return {[50000000] = 1}", "return 5", "",
+    ] {
+      #expect(throws: LuaError.self, "\(script)") { try LuaScript(script).transform([:], now: 0) }
+    }
+  }
+
+  @Test(
+    "patterns and numbers are those of Lua",
+    arguments: [
+      ("('key = value'):match('^(%w+)%s*=%s*(%w+)$')", "key"),
+      ("('hello world'):gsub('o', '0')", "hell0 w0rld"),
+      ("('hello'):gsub('', '-')", "-h-e-l-l-o-"), ("('abc'):gsub('%w', '%0%0')", "aabbcc"),
+      ("('$name is'):gsub('%$(%w+)', {name = 'Lua'})", "Lua is"),
+      ("('abc'):gsub('b', function(c) return c:upper() end)", "aBc"),
+      ("('f(a(b)c)d'):match('%b()')", "(a(b)c)"), ("('THE (quick) fox'):find('%((%a+)%)')", "5"),
+      ("('a.b'):find('.', 1, true)", "2"), ("('  x '):match('^%s*(.-)%s*$')", "x"),
+      ("('aXb'):gsub('%f[%u]', '|')", "a|Xb"), ("('abab'):match('(ab)%1')", "ab"),
+      ("('abc'):match('()c')", "3"), ("('a-b'):gsub('[%-]', '+')", "a+b"),
+      ("('x]y'):match('[]]')", "]"), ("tostring(1/3)", "0.3333333333333333"),
+      ("tostring(2^53)", "9007199254740992"), ("tostring(1e21)", "1e+21"),
+      ("tostring(-0.00001)", "-1e-05"), ("os.time()", "42"), ("os.date('!%Y', 0)", "1970"),
+    ]
+  )
+  func language(expression: String, wanted: String) throws {
+    let script = "local x = \(expression) return {x = tostring(x)}"
+    #expect(try LuaScript(script).transform([:], now: 42) == ["x": .string(wanted)])
+  }
+
+  @Test("an error names the line and shows it")
+  func errors() throws {
+    let error = try #require(throws: LuaError.self) { try LuaScript("local a = 1\n  if a then") }
+    #expect(error.kind == .syntax)
+    #expect(error.line == 2)
+    #expect(error.excerpt == "  if a then\n  ^")
+    #expect(throws: LuaError.self) { try LuaScript("\u{1b}Lua") }
+  }
+}
