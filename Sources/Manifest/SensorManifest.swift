@@ -15,21 +15,77 @@ package struct DependencyManifest: Sendable {
   package let eventSourceName: String
   package let eventName: String
   package let filters: FiltersManifest?
+  package let transform: TransformManifest?
   package let mark: Mark
   package let path: String
   /// As written; its `json` tells whether a definition changed.
   package let node: Node
 }
 
+/// `transform` of a dependency (spec section 3.4); jq wins where both are there.
+package struct TransformManifest: Sendable {
+  package enum Language: String, Sendable { case jq, script }
+
+  package let language: Language
+  package let text: String
+  package let mark: Mark
+  /// The path of the text from the document's root.
+  package let field: String
+}
+
 package enum LogicalOperator: String, Sendable, CaseIterable { case and, or }
 
 /// `filters` of a dependency (spec section 3.5).
 package struct FiltersManifest: Sendable {
-  package let data: [DataFilterManifest]
+  /// nil where the key is absent: an empty list is a filter, too.
+  package let exprs: [ExprFilterManifest]?
+  package let data: [DataFilterManifest]?
+  package let context: ContextFilterManifest?
+  package let time: TimeFilterManifest?
+  /// Lua; nil where there is none.
+  package let script: ScriptManifest?
+  /// Joins the items of `exprs`.
+  package let exprLogicalOperator: LogicalOperator
   /// Joins the items of `data`.
   package let dataLogicalOperator: LogicalOperator
   /// Joins the kinds of filters.
   package let filtersLogicalOperator: LogicalOperator
+}
+
+/// One item of `filters.exprs`.
+package struct ExprFilterManifest: Sendable {
+  package let expression: String
+  package let fields: [(name: String, path: String)]
+  package let mark: Mark
+  /// The path of the item from the document's root.
+  package let field: String
+}
+
+/// `filters.context`; what is empty is not compared.
+package struct ContextFilterManifest: Sendable {
+  package let type: String
+  package let source: String
+  package let subject: String
+  package let dataContentType: String
+}
+
+/// `filters.time`.
+package struct TimeFilterManifest: Sendable {
+  package let start: String
+  package let stop: String
+  /// A name of the time zone database; empty is UTC.
+  package let timezone: String
+  package let mark: Mark
+  /// The path of the block from the document's root.
+  package let field: String
+}
+
+/// `filters.script` of a dependency.
+package struct ScriptManifest: Sendable {
+  package let text: String
+  package let mark: Mark
+  /// The path of the text from the document's root.
+  package let field: String
 }
 
 /// One item of `filters.data`.
@@ -50,6 +106,8 @@ package struct DataFilterManifest: Sendable {
   /// At least one.
   package let value: [String]
   package let comparator: Comparator
+  /// Over the value that was found; nil where there is none.
+  package let template: String?
   package let mark: Mark
   /// The path of the item from the document's root.
   package let field: String
@@ -98,7 +156,7 @@ extension DocumentReader {
     let event = block.requiredString("eventName")
     if !name.isEmpty { checkName(name, block.mark, block.child("name")) }
     if source == OutcomePhase.sourceName, !event.isEmpty { checkOutcome(event, block) }
-    block.notSupportedYet("transform")
+    let transform = block.block("transform").flatMap(self.transform)
     let join = logicalOperator(block, "filtersLogicalOperator")
     let filters = block.block("filters").map { self.filters($0, join) }
     block.finish()
@@ -107,10 +165,28 @@ extension DocumentReader {
       eventSourceName: source,
       eventName: event,
       filters: filters,
+      transform: transform,
       mark: block.mark,
       path: block.path,
       node: block.node
     )
+  }
+
+  private func transform(_ block: Block) -> TransformManifest? {
+    let texts = [("jq", block.string("jq")), ("script", block.string("script"))]
+    block.finish()
+    for (key, text) in texts {
+      guard let text, !text.isEmpty, let language = TransformManifest.Language(rawValue: key) else {
+        continue
+      }
+      return TransformManifest(
+        language: language,
+        text: text,
+        mark: block.mark(of: key),
+        field: block.child(key)
+      )
+    }
+    return nil
   }
 
   private func checkOutcome(_ event: String, _ block: Block) {
@@ -128,15 +204,75 @@ extension DocumentReader {
   }
 
   private func filters(_ block: Block, _ join: LogicalOperator) -> FiltersManifest {
-    block.notSupportedYet("exprs", "exprLogicalOperator", "context", "time", "script")
+    let exprs = block.contains("exprs") ? block.blocks("exprs").map(exprFilter) : nil
+    let exprJoin = logicalOperator(block, "exprLogicalOperator")
+    let context = block.block("context").map(contextFilter)
+    let time = block.block("time").map(timeFilter)
+    let script = block.string("script").flatMap { text in
+      text.isEmpty
+        ? nil
+        : ScriptManifest(
+          text: text,
+          mark: block.mark(of: "script"),
+          field: block.child("script")
+        )
+    }
     let dataJoin = logicalOperator(block, "dataLogicalOperator")
-    let data = block.blocks("data").compactMap(dataFilter)
+    let data = block.contains("data") ? block.blocks("data").compactMap(dataFilter) : nil
     block.finish()
     return FiltersManifest(
+      exprs: exprs,
       data: data,
+      context: context,
+      time: time,
+      script: script,
+      exprLogicalOperator: exprJoin,
       dataLogicalOperator: dataJoin,
       filtersLogicalOperator: join
     )
+  }
+
+  private func exprFilter(_ block: Block) -> ExprFilterManifest {
+    let expression = block.requiredString("expr")
+    let fields = block.blocks("fields").map { field in
+      let name = field.requiredString("name")
+      let path = field.requiredString("path")
+      field.finish()
+      return (name: name, path: path)
+    }
+    block.finish()
+    return ExprFilterManifest(
+      expression: expression,
+      fields: fields,
+      mark: block.mark,
+      field: block.path
+    )
+  }
+
+  private func contextFilter(_ block: Block) -> ContextFilterManifest {
+    for key in ["id", "specversion", "time"] where block.contains(key) {
+      block.report(.info, key, "has no effect, here as in Argo Events")
+    }
+    let filter = ContextFilterManifest(
+      type: block.string("type") ?? "",
+      source: block.string("source") ?? "",
+      subject: block.string("subject") ?? "",
+      dataContentType: block.string("datacontenttype") ?? ""
+    )
+    block.finish()
+    return filter
+  }
+
+  private func timeFilter(_ block: Block) -> TimeFilterManifest {
+    let filter = TimeFilterManifest(
+      start: block.requiredString("start"),
+      stop: block.requiredString("stop"),
+      timezone: block.string("timezone") ?? "",
+      mark: block.mark,
+      field: block.path
+    )
+    block.finish()
+    return filter
   }
 
   private func dataFilter(_ block: Block) -> DataFilterManifest? {
@@ -154,7 +290,7 @@ extension DocumentReader {
       block.error("value[\(index)]", "found an empty string, expected text")
     }
     let comparator = choice(block, "comparator", DataFilterManifest.Comparator.self)
-    block.notSupportedYet("template")
+    let template = block.string("template").flatMap { $0.isEmpty ? nil : $0 }
     block.finish()
     guard let type else { return nil }
     return DataFilterManifest(
@@ -162,6 +298,7 @@ extension DocumentReader {
       type: type,
       value: value,
       comparator: comparator ?? .equal,
+      template: template,
       mark: block.mark,
       field: block.path
     )

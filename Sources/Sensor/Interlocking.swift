@@ -141,7 +141,7 @@ package struct Interlocking: Sendable {
       let sensor = sensors[subscription.sensor]
       guard isActive(sensor.id) else { continue }
       let dependency = sensor.dependencies[subscription.dependency]
-      let verdict = judge(event, dependency, &parsed)
+      let verdict = transformedAndJudged(event, dependency, &parsed)
       step.verdicts.append(
         Step.Verdict(sensor: sensor.id, dependency: dependency.name, filter: verdict)
       )
@@ -187,6 +187,19 @@ package struct Interlocking: Sendable {
     }
     slots.apply(change)
     step.changes.append(change)
+  }
+
+  /// The transform comes first; what it makes is the dependency's own and parsed for it alone.
+  private func transformedAndJudged(
+    _ event: Event,
+    _ dependency: Dependency,
+    _ parsed: inout FilterData?
+  ) -> FilterVerdict {
+    guard let transform = dependency.transform else { return judge(event, dependency, &parsed) }
+    do throws(TransformError) {
+      var own: FilterData?
+      return judge(try transform.applied(to: event), dependency, &own)
+    } catch { return .error("transform: \(error)") }
   }
 
   private func judge(

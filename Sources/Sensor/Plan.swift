@@ -58,13 +58,22 @@ package struct Dependency: Sendable {
   package let key: EventKey
   /// nil: every event of the key passes.
   package let filters: EventFilter?
+  /// nil: its filters and triggers see events as they are.
+  package let transform: EventTransform?
   /// Changes when the definition does; a slot survives an edit only with the same fingerprint.
   package let fingerprint: String
 
-  package init(name: String, key: EventKey, filters: EventFilter?, fingerprint: String) {
+  package init(
+    name: String,
+    key: EventKey,
+    filters: EventFilter?,
+    transform: EventTransform? = nil,
+    fingerprint: String
+  ) {
     self.name = name
     self.key = key
     self.filters = filters
+    self.transform = transform
     self.fingerprint = fingerprint
   }
 }

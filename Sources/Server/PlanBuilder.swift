@@ -14,6 +14,7 @@ struct PlanBuilder {
   let triggerKinds: [TriggerKind]
   let sourceHost: any SourceHost
   let triggerHost: any TriggerHost
+  let jq: JQWorkers
   let diagnostics: Diagnostics
 
   /// Everything of an installation.
@@ -65,6 +66,10 @@ struct PlanBuilder {
     for manifest in set.sensors {
       let dependencies = manifest.dependencies.map { dependency($0, manifest) }
       let names = dependencies.map(\.name)
+      // Of dependencies with one name the last counts, as everywhere.
+      let transforms = Dictionary(
+        dependencies.compactMap { one in one.transform.map { (one.name, $0) } }
+      ) { _, last in last }
       var rules: [TriggerRule] = []
       for trigger in manifest.triggers {
         let id = TriggerID(
@@ -72,7 +77,7 @@ struct PlanBuilder {
           name: trigger.name
         )
         if let rule = rule(trigger, id, names) { rules.append(rule) }
-        if let plan = plan(trigger, id, manifest, names) { triggers.append(plan) }
+        if let plan = plan(trigger, id, manifest, names, transforms) { triggers.append(plan) }
       }
       sensors.append(
         SensorPlan(
@@ -144,19 +149,6 @@ struct PlanBuilder {
     if manifest.eventSourceName == OutcomePhase.sourceName, sensor.namespace != "default" {
       subject = sensor.namespace + "/" + subject
     }
-    var filters: [DataFilter] = []
-    for filter in manifest.filters?.data ?? [] {
-      do throws(FilterError) {
-        filters.append(
-          try DataFilter(
-            path: filter.path,
-            type: filter.type.rawValue,
-            values: filter.value,
-            comparator: filter.comparator.rawValue
-          )
-        )
-      } catch { report(filter.mark, filter.field, "\(error)") }
-    }
     return Dependency(
       name: manifest.name,
       key: EventKey(
@@ -165,8 +157,8 @@ struct PlanBuilder {
         source: manifest.eventSourceName,
         subject: subject
       ),
-      filters: filters.isEmpty
-        ? nil : DataFilters(filters, isAny: manifest.filters?.dataLogicalOperator == .or),
+      filters: manifest.filters.map(filter),
+      transform: manifest.transform.flatMap(transform),
       fingerprint: fingerprint(manifest.node)
     )
   }
@@ -189,7 +181,8 @@ struct PlanBuilder {
     _ manifest: TriggerManifest,
     _ id: TriggerID,
     _ sensor: SensorManifest,
-    _ names: [String]
+    _ names: [String],
+    _ transforms: [String: EventTransform]
   ) -> TriggerPlan? {
     guard let kind = triggerKinds.first(where: { $0.kind == manifest.kind }) else { return nil }
     let host = triggerHost
@@ -221,6 +214,7 @@ struct PlanBuilder {
       templateParameters: template,
       parameters: parameters,
       payload: payload,
+      transforms: transforms,
       remake: { (fields) throws(ParameterError) in
         let problems = Diagnostics()
         let node = Node(fields, at: spec.mark)
@@ -255,8 +249,14 @@ struct PlanBuilder {
       do throws(JSONPathError) {
         return Parameter(
           dependency: manifest.dependencyName,
-          dataKey: try path(manifest.dataKey),
-          contextKey: try path(manifest.contextKey),
+          data: Parameter.Selector(
+            key: try path(manifest.dataKey),
+            template: template(manifest.dataTemplate, manifest, "dataTemplate")
+          ),
+          context: Parameter.Selector(
+            key: try path(manifest.contextKey),
+            template: template(manifest.contextTemplate, manifest, "contextTemplate")
+          ),
           value: manifest.value,
           useRawData: manifest.useRawData,
           destination: manifest.dest.isEmpty ? nil : try JSONDestination(manifest.dest),
@@ -274,7 +274,7 @@ struct PlanBuilder {
     return try JSONPath(text)
   }
 
-  private func report(_ mark: Mark, _ field: String, _ message: String) {
+  func report(_ mark: Mark, _ field: String, _ message: String) {
     diagnostics.add(Diagnostic(.error, mark, field: field, message))
   }
 }

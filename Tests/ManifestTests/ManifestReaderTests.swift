@@ -116,7 +116,7 @@ import Testing
     )
     let filters = try #require(dependency.filters)
     #expect(filters.filtersLogicalOperator == .or && filters.dataLogicalOperator == .or)
-    let filter = try #require(filters.data.first)
+    let filter = try #require(filters.data?.first)
     #expect(filter.path == "body.ref" && filter.type == .string && filter.comparator == .notEqual)
     #expect(filter.value == ["main", "dev"])
     #expect(filter.field == "spec.dependencies[0].filters.data[0]" && filter.mark.line == 14)

@@ -23,7 +23,11 @@ private struct Box {
             source: "source",
             subject: name
           ),
-          filters: filters[name],
+          filters: filters[name].map { data in
+            var filter = EventFilter()
+            filter.data = data
+            return filter
+          },
           fingerprint: name
         )
       },
@@ -122,7 +126,7 @@ private struct Box {
   func filtered() throws {
     let filters = DataFilters(
       [try DataFilter(path: "id", type: "string", values: ["a1", "a2"], comparator: nil)],
-      isAny: false
+      join: .all
     )
     var box = try Box(["a", "b"], [nil], filters: ["a": filters])
     #expect(box.take("a1", "a3", "b1") == ["t0: a1 b1"])

@@ -26,8 +26,8 @@ import Testing
   ) throws -> Parameter {
     Parameter(
       dependency: dependency,
-      dataKey: try data.map { try JSONPath($0) },
-      contextKey: try context.map { try JSONPath($0) },
+      data: Parameter.Selector(key: try data.map { try JSONPath($0) }),
+      context: Parameter.Selector(key: try context.map { try JSONPath($0) }),
       value: value,
       useRawData: raw,
       destination: try destination.map { try JSONDestination($0) },

@@ -33,6 +33,11 @@ package struct Condition: Sendable, Equatable {
       self = try Condition(names.joined(separator: " && "), names: names, mode: mode)
       return
     }
+    if mode == .argo19, !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {
+      // A number alone is a number there, and never true.
+      self.init(.any([]))
+      return
+    }
     var parser = ConditionParser(text, names: names, mode: mode)
     let term = try parser.parse { (parser) throws(ConditionError) in try Condition.any(&parser) }
     self.init(term)

@@ -9,10 +9,10 @@ package struct EventSourceFilter: Sendable {
   /// - Throws: `ExprError` for a text that is no expression, or one that can only fail.
   package init(
     _ expression: String,
-    mode: FilterMode = .fixed,
+    mode: CompatibilityMode = .fixed,
     world: ExprWorld
   ) throws(ExprError) {
-    program = try ExprProgram(expression, checking: mode == .argo ? .strict : .literals)
+    program = try ExprProgram(expression, checking: mode == .argo19 ? .strict : .literals)
     self.world = world
   }
 

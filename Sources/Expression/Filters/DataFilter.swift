@@ -160,7 +160,7 @@ package struct DataFilters: DataJudge {
     self.join = join
   }
 
-  package func evaluate(_ data: FilterData) -> FilterVerdict {
+  package func evaluate(_ data: FilterData, at time: FilterTime) -> FilterVerdict {
     if filters.isEmpty { return .pass }
     switch data {
     case .absent: return .pass

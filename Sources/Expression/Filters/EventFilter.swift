@@ -47,11 +47,13 @@ package struct EventFilter: Sendable {
 
   package func evaluate(_ event: FilterSubject) -> FilterVerdict {
     var tally = Tally(join: join, mode: mode)
-    if let exprs { tally.add("exprs", exprs.evaluate(event.data)) }
-    if let data, !tally.isOver { tally.add("data", data.evaluate(event.data)) }
+    if let exprs { tally.add("exprs", exprs.evaluate(event.data, at: event.time)) }
+    if let data, !tally.isOver { tally.add("data", data.evaluate(event.data, at: event.time)) }
     if let context, !tally.isOver { tally.add("context", context.evaluate(event)) }
     if let time, !tally.isOver { tally.add("time", judge(time, event.time)) }
-    if let script, !tally.isOver { tally.add("script", script.evaluate(event.data)) }
+    if let script, !tally.isOver {
+      tally.add("script", script.evaluate(event.data, at: event.time))
+    }
     return tally.verdict
   }
 

@@ -33,7 +33,8 @@ package enum FilterData: Sendable {
 
 /// A filter on the data of an event: `data`, `exprs` and `script` are of this shape.
 package protocol DataJudge: Sendable {
-  func evaluate(_ data: FilterData) -> FilterVerdict
+  /// - Parameter time: the event's.
+  func evaluate(_ data: FilterData, at time: FilterTime) -> FilterVerdict
 }
 
 /// Which of several filters must pass.

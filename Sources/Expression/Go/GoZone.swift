@@ -53,13 +53,8 @@ package final class GoZone: Sendable {
   /// The moment at which clocks show `wall` (seconds since 1970 as if in UTC).
   func seconds(ofWall wall: Int) -> Int {
     let guess = offset(at: wall).seconds
-    guard guess != 0 || !periods.isEmpty || rule != nil else { return wall }
-    let moment = wall &- guess
-    let actual = offset(at: moment).seconds
-    if actual == guess { return moment }
-    // Around a change: the other offset if it is in force at its own reading.
-    let other = wall &- actual
-    return offset(at: other).seconds == actual ? other : moment
+    // Around a change of clocks the second look decides, as in the original.
+    return guess == 0 ? wall : wall &- offset(at: wall &- guess).seconds
   }
 }
 

@@ -163,9 +163,7 @@ private func delete(_ text: ArraySlice<UInt8>, _ start: Int, _ end: Int) -> [UIn
   var isFirst = false
   if let stop = front.lastIndex(where: { $0 == 0x5b || $0 == 0x2c || $0 == 0x3a }) {
     switch front[stop] {
-    case 0x5b:
-      front = front[...stop]
-      isFirst = true
+    case 0x5b: isFirst = true
     case 0x2c: front = front[..<stop]
     default:
       if let key = keyStart(front[..<stop]),

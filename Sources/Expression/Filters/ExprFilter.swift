@@ -1,0 +1,92 @@
+import JSON
+
+/// One entry of `filters.exprs` (spec section 7.4), compiled.
+package struct ExprFilter: Sendable {
+  private let program: Result<GovaluateProgram, FilterError>
+  private let fields: [(name: ByteString, path: JSONPath)]
+
+  /// - Throws: `FilterError` for an expression that is none, and for one without fields, which
+  ///   would never be looked at; in mode `argo-1.9` only for a path, the rest is an error of each
+  ///   event.
+  package init(
+    _ expression: String,
+    fields: [(name: String, path: String)],
+    mode: CompatibilityMode = .fixed
+  ) throws(FilterError) {
+    var compiled: [(name: ByteString, path: JSONPath)] = []
+    for (name, path) in fields {
+      do throws(JSONPathError) {
+        compiled.append((ByteString(name), try JSONPath(path)))
+      } catch { throw FilterError(description: "path '\(path)': \(error)") }
+    }
+    self.fields = compiled
+    do throws(ExprError) { program = .success(try GovaluateProgram(expression)) } catch {
+      program = .failure(FilterError(description: "expr: \(error)"))
+    }
+    if mode == .fixed {
+      _ = try program.get()
+      if fields.isEmpty {
+        throw FilterError(description: "fields: found none, expected at least one")
+      }
+    }
+  }
+
+  /// nil: it has no fields and says nothing.
+  func evaluate(_ document: JSONDocument) -> FilterVerdict? {
+    if fields.isEmpty { return nil }
+    var values: [(name: ByteString, value: ExprValue)] = []
+    for (name, path) in fields {
+      guard let found = document.value(at: path) else {
+        return .error("path '\(path.text)' does not exist")
+      }
+      values.append((name, found.json.map { ExprValue($0) } ?? ExprValue(found)))
+    }
+    switch program {
+    case .failure(let error): return .error("\(error)")
+    case .success(let program):
+      do throws(ExprError) {
+        let answer = try program.evaluate { name in values.last { $0.name == name }?.value }
+        if case .bool(true) = answer { return .pass }
+        return .refused("'\(program.source)' is not true")
+      } catch { return .error("'\(program.source)': \(error.message)") }
+    }
+  }
+}
+
+/// All `filters.exprs` of a dependency with their operator.
+package struct ExprFilters: DataJudge {
+  private let filters: [ExprFilter]
+  private let join: FilterJoin
+
+  /// - Parameter join: `exprLogicalOperator`.
+  package init(_ filters: [ExprFilter], join: FilterJoin) {
+    self.filters = filters
+    self.join = join
+  }
+
+  package func evaluate(_ data: FilterData, at time: FilterTime) -> FilterVerdict {
+    if filters.isEmpty { return .pass }
+    switch data {
+    case .absent: return .pass
+    case .broken(let why): return .error("event data is not valid JSON: \(why)")
+    case .document(let document): return evaluate(document)
+    }
+  }
+
+  private func evaluate(_ document: JSONDocument) -> FilterVerdict {
+    var refusal: String?
+    var error: String?
+    for filter in filters {
+      switch (filter.evaluate(document), join) {
+      case (.pass?, .any): return .pass
+      case (.pass?, .all), (nil, _): continue
+      case (let verdict?, .all): return verdict
+      case (.refused(let why)?, .any): refusal = refusal ?? why
+      case (.error(let why)?, .any): error = error ?? why
+      }
+    }
+    if join == .all { return .pass }
+    if let error { return .error(error) }
+    return .refused(refusal ?? "no expression has fields")
+  }
+}
