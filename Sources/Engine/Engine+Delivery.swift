@@ -112,7 +112,7 @@ extension Engine {
     let firing: [(dependency: String, event: Event)]
     let rendered: TriggerPlan.Rendered
     do {
-      firing = try events(of: intent)
+      firing = try trigger.transformed(try events(of: intent))
       rendered = try trigger.render(firing)
     } catch {
       return await settle(

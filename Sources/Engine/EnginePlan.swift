@@ -23,6 +23,8 @@ package struct TriggerPlan: Sendable {
   /// Parameters over the fields.
   package let parameters: [Parameter]
   package let payload: [Parameter]
+  /// What dependencies do to their events before anybody sees them, by name.
+  package let transforms: [String: EventTransform]
   /// Makes the trigger anew from fields that parameters changed.
   package let remake: @Sendable (JSON) throws(ParameterError) -> any Trigger
 
@@ -39,6 +41,7 @@ package struct TriggerPlan: Sendable {
     templateParameters: [Parameter],
     parameters: [Parameter],
     payload: [Parameter],
+    transforms: [String: EventTransform] = [:],
     remake: @escaping @Sendable (JSON) throws(ParameterError) -> any Trigger
   ) {
     self.id = id
@@ -53,7 +56,20 @@ package struct TriggerPlan: Sendable {
     self.templateParameters = templateParameters
     self.parameters = parameters
     self.payload = payload
+    self.transforms = transforms
     self.remake = remake
+  }
+
+  /// The events of a firing as its dependencies saw them.
+  func transformed(
+    _ events: [(dependency: String, event: Event)]
+  ) throws(TransformError) -> [(dependency: String, event: Event)] {
+    var changed = events
+    for (place, event) in events.enumerated() {
+      guard let transform = transforms[event.dependency] else { continue }
+      changed[place].event = try transform.applied(to: event.event)
+    }
+    return changed
   }
 
   /// What acts for a firing of `events`, and with which payload.

@@ -15,10 +15,22 @@ package struct DependencyManifest: Sendable {
   package let eventSourceName: String
   package let eventName: String
   package let filters: FiltersManifest?
+  package let transform: TransformManifest?
   package let mark: Mark
   package let path: String
   /// As written; its `json` tells whether a definition changed.
   package let node: Node
+}
+
+/// `transform` of a dependency (spec section 3.4); jq wins where both are there.
+package struct TransformManifest: Sendable {
+  package enum Language: String, Sendable { case jq, script }
+
+  package let language: Language
+  package let text: String
+  package let mark: Mark
+  /// The path of the text from the document's root.
+  package let field: String
 }
 
 package enum LogicalOperator: String, Sendable, CaseIterable { case and, or }
@@ -26,10 +38,20 @@ package enum LogicalOperator: String, Sendable, CaseIterable { case and, or }
 /// `filters` of a dependency (spec section 3.5).
 package struct FiltersManifest: Sendable {
   package let data: [DataFilterManifest]
+  /// Lua; nil where there is none.
+  package let script: ScriptManifest?
   /// Joins the items of `data`.
   package let dataLogicalOperator: LogicalOperator
   /// Joins the kinds of filters.
   package let filtersLogicalOperator: LogicalOperator
+}
+
+/// `filters.script` of a dependency.
+package struct ScriptManifest: Sendable {
+  package let text: String
+  package let mark: Mark
+  /// The path of the text from the document's root.
+  package let field: String
 }
 
 /// One item of `filters.data`.
@@ -98,7 +120,7 @@ extension DocumentReader {
     let event = block.requiredString("eventName")
     if !name.isEmpty { checkName(name, block.mark, block.child("name")) }
     if source == OutcomePhase.sourceName, !event.isEmpty { checkOutcome(event, block) }
-    block.notSupportedYet("transform")
+    let transform = block.block("transform").flatMap(self.transform)
     let join = logicalOperator(block, "filtersLogicalOperator")
     let filters = block.block("filters").map { self.filters($0, join) }
     block.finish()
@@ -107,10 +129,28 @@ extension DocumentReader {
       eventSourceName: source,
       eventName: event,
       filters: filters,
+      transform: transform,
       mark: block.mark,
       path: block.path,
       node: block.node
     )
+  }
+
+  private func transform(_ block: Block) -> TransformManifest? {
+    let texts = [("jq", block.string("jq")), ("script", block.string("script"))]
+    block.finish()
+    for (key, text) in texts {
+      guard let text, !text.isEmpty, let language = TransformManifest.Language(rawValue: key) else {
+        continue
+      }
+      return TransformManifest(
+        language: language,
+        text: text,
+        mark: block.mark(of: key),
+        field: block.child(key)
+      )
+    }
+    return nil
   }
 
   private func checkOutcome(_ event: String, _ block: Block) {
@@ -128,12 +168,22 @@ extension DocumentReader {
   }
 
   private func filters(_ block: Block, _ join: LogicalOperator) -> FiltersManifest {
-    block.notSupportedYet("exprs", "exprLogicalOperator", "context", "time", "script")
+    block.notSupportedYet("exprs", "exprLogicalOperator", "context", "time")
+    let script = block.string("script").flatMap { text in
+      text.isEmpty
+        ? nil
+        : ScriptManifest(
+          text: text,
+          mark: block.mark(of: "script"),
+          field: block.child("script")
+        )
+    }
     let dataJoin = logicalOperator(block, "dataLogicalOperator")
     let data = block.blocks("data").compactMap(dataFilter)
     block.finish()
     return FiltersManifest(
       data: data,
+      script: script,
       dataLogicalOperator: dataJoin,
       filtersLogicalOperator: join
     )

@@ -51,6 +51,8 @@ package struct ParameterManifest: Sendable {
   package let dependencyName: String
   package let dataKey: String?
   package let contextKey: String?
+  package let dataTemplate: String?
+  package let contextTemplate: String?
   package let value: String?
   package let useRawData: Bool
   /// Empty only in a payload, where the value then is the whole of it.
@@ -67,6 +69,8 @@ extension ParameterManifest {
       dependencyName: dependencyName,
       dataKey: dataKey,
       contextKey: contextKey,
+      dataTemplate: dataTemplate,
+      contextTemplate: contextTemplate,
       value: value,
       useRawData: false,
       dest: "headers." + dest.replacing(".", with: "\\."),
@@ -230,7 +234,8 @@ extension DocumentReader {
     let contextKey = source?.string("contextKey")
     let value = source?.string("value")
     let useRawData = source?.bool("useRawData") ?? false
-    source?.notSupportedYet("contextTemplate", "dataTemplate")
+    let dataTemplate = source?.string("dataTemplate")
+    let contextTemplate = source?.string("contextTemplate")
     source?.finish()
     let dest = isPayload ? block.string("dest") ?? "" : block.requiredString("dest")
     let operation = block.string("operation") ?? ""
@@ -247,6 +252,8 @@ extension DocumentReader {
       dependencyName: dependency,
       dataKey: filled(dataKey),
       contextKey: filled(contextKey),
+      dataTemplate: filled(dataTemplate),
+      contextTemplate: filled(contextTemplate),
       value: value,
       useRawData: useRawData,
       dest: dest,

@@ -141,7 +141,7 @@ package struct Interlocking: Sendable {
       let sensor = sensors[subscription.sensor]
       guard isActive(sensor.id) else { continue }
       let dependency = sensor.dependencies[subscription.dependency]
-      let verdict = judge(event, dependency, &parsed)
+      let verdict = transformedAndJudged(event, dependency, &parsed)
       step.verdicts.append(
         Step.Verdict(sensor: sensor.id, dependency: dependency.name, filter: verdict)
       )
@@ -187,6 +187,40 @@ package struct Interlocking: Sendable {
     }
     slots.apply(change)
     step.changes.append(change)
+  }
+
+  /// The transform comes first; what it makes is the dependency's own and parsed for it alone.
+  private func transformedAndJudged(
+    _ event: Event,
+    _ dependency: Dependency,
+    _ parsed: inout ParsedData?
+  ) -> FilterVerdict {
+    guard let transform = dependency.transform else {
+      return judgedWithScript(event, dependency, &parsed)
+    }
+    do throws(TransformError) {
+      var own: ParsedData?
+      return judgedWithScript(try transform.applied(to: event), dependency, &own)
+    } catch { return .error("transform: \(error)") }
+  }
+
+  private func judgedWithScript(
+    _ event: Event,
+    _ dependency: Dependency,
+    _ parsed: inout ParsedData?
+  ) -> FilterVerdict {
+    let verdict = judge(event, dependency, &parsed)
+    guard let script = dependency.script, !event.data.isEmpty else { return verdict }
+    let isAlternative = dependency.scriptIsAlternative && dependency.filters != nil
+    // Without other filters the script alone decides.
+    if isAlternative == (verdict == .pass) { return verdict }
+    let data = parsed ?? ParsedData(event.data)
+    parsed = data
+    switch data {
+    case .document(let document):
+      return script.evaluate(document.root.json, now: event.time.secondsSince1970)
+    case .broken(let why): return .error("event data is not valid JSON: \(why)")
+    }
   }
 
   private func judge(

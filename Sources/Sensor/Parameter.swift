@@ -3,6 +3,9 @@ package import JSON
 
 /// A value taken from the events of a firing and a place to put it (spec section 4.2).
 package struct Parameter: Sendable {
+  /// A template over what `.Input` is; nil where it fails.
+  package typealias Template = @Sendable (JSON) -> String?
+
   package enum Operation: String, Sendable, CaseIterable { case overwrite, append, prepend }
 
   package let dependency: String
@@ -10,6 +13,10 @@ package struct Parameter: Sendable {
   package let dataKey: JSONPath?
   /// A path into the event's context.
   package let contextKey: JSONPath?
+  /// Over the event's data; its key is tried where it comes to nothing.
+  package let dataTemplate: Template?
+  /// Over the event's context.
+  package let contextTemplate: Template?
   /// Taken where nothing else gives a value.
   package let value: String?
   /// Whether numbers, booleans and whole objects go in as they are instead of as a string.
@@ -22,6 +29,8 @@ package struct Parameter: Sendable {
     dependency: String,
     dataKey: JSONPath?,
     contextKey: JSONPath?,
+    dataTemplate: Template? = nil,
+    contextTemplate: Template? = nil,
     value: String?,
     useRawData: Bool,
     destination: JSONDestination?,
@@ -30,6 +39,8 @@ package struct Parameter: Sendable {
     self.dependency = dependency
     self.dataKey = dataKey
     self.contextKey = contextKey
+    self.dataTemplate = dataTemplate
+    self.contextTemplate = contextTemplate
     self.value = value
     self.useRawData = useRawData
     self.destination = destination
@@ -95,7 +106,8 @@ extension Parameter {
   /// skipped (rule 1).
   func resolve(_ events: inout FiringEvents) throws(ParameterError) -> Resolved? {
     guard let event = events[dependency] else { return value.map { Resolved(text: $0) } }
-    if dataKey == nil && contextKey == nil {
+    let selectsData = dataKey != nil || dataTemplate != nil
+    guard selectsData || contextKey != nil || contextTemplate != nil else {
       return Resolved(text: value ?? event.envelope)
     }
     if let found = try lookUp(event, &events) { return found }
@@ -108,20 +120,31 @@ extension Parameter {
     _ events: inout FiringEvents
   ) throws(ParameterError) -> Resolved? {
     // Any data selector wins over the context completely (rule 3).
-    if let dataKey {
+    if dataKey != nil || dataTemplate != nil {
       let document: JSONDocument?
       do throws(ParameterError) { document = try events.document(dependency) } catch {
         if value == nil { throw error }
         return nil
       }
-      return document?.value(at: dataKey).map { Resolved($0) }
+      return document.flatMap { found(dataTemplate, dataKey, $0) }
     }
-    guard let contextKey else { return nil }
     do throws(JSONError) {
-      return try JSONDocument(event.context.encoded()).value(at: contextKey).map { Resolved($0) }
+      return found(contextTemplate, contextKey, try JSONDocument(event.context.encoded()))
     } catch {
       throw ParameterError("the context of dependency '\(dependency)' is not JSON: \(error)")
     }
+  }
+
+  /// What the template gives, or else what is at the key (rules 5 and 6).
+  private func found(
+    _ template: Template?,
+    _ key: JSONPath?,
+    _ document: JSONDocument
+  ) -> Resolved? {
+    if let text = template?(document.root.json), !text.isEmpty, text != "<no value>" {
+      return Resolved(text: text)
+    }
+    return key.flatMap { document.value(at: $0) }.map { Resolved($0) }
   }
 }
 

@@ -58,13 +58,30 @@ package struct Dependency: Sendable {
   package let key: EventKey
   /// nil: every event of the key passes.
   package let filters: DataFilters?
+  /// nil: its filters and triggers see events as they are.
+  package let transform: EventTransform?
+  /// `filters.script`; nil: there is none.
+  package let script: ScriptFilter?
+  /// `filtersLogicalOperator: or`: the script passes events that the other filters refuse.
+  package let scriptIsAlternative: Bool
   /// Changes when the definition does; a slot survives an edit only with the same fingerprint.
   package let fingerprint: String
 
-  package init(name: String, key: EventKey, filters: DataFilters?, fingerprint: String) {
+  package init(
+    name: String,
+    key: EventKey,
+    filters: DataFilters?,
+    transform: EventTransform? = nil,
+    script: ScriptFilter? = nil,
+    scriptIsAlternative: Bool = false,
+    fingerprint: String
+  ) {
     self.name = name
     self.key = key
     self.filters = filters
+    self.transform = transform
+    self.script = script
+    self.scriptIsAlternative = scriptIsAlternative
     self.fingerprint = fingerprint
   }
 }

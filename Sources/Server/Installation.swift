@@ -3,6 +3,7 @@ import Engine
 import Event
 import EventLog
 import EventSources
+import Expression
 import HTTP
 import HTTPClient
 import JSON
@@ -279,6 +280,8 @@ struct Parts: Sendable {
   let jobs: String
   let instruments: Instruments
   let logger: Logger
+  /// This program again, as what runs jq.
+  let jq = JQWorkers(program: "/proc/self/exe")
 
   func builder(_ diagnostics: Diagnostics) -> PlanBuilder {
     PlanBuilder(
@@ -300,6 +303,7 @@ struct Parts: Sendable {
         jobs: jobs,
         loop: loop
       ),
+      jq: jq,
       diagnostics: diagnostics
     )
   }

@@ -14,6 +14,7 @@ struct PlanBuilder {
   let triggerKinds: [TriggerKind]
   let sourceHost: any SourceHost
   let triggerHost: any TriggerHost
+  let jq: JQWorkers
   let diagnostics: Diagnostics
 
   /// Everything of an installation.
@@ -65,6 +66,10 @@ struct PlanBuilder {
     for manifest in set.sensors {
       let dependencies = manifest.dependencies.map { dependency($0, manifest) }
       let names = dependencies.map(\.name)
+      // Of dependencies with one name the last counts, as everywhere.
+      let transforms = Dictionary(
+        dependencies.compactMap { one in one.transform.map { (one.name, $0) } }
+      ) { _, last in last }
       var rules: [TriggerRule] = []
       for trigger in manifest.triggers {
         let id = TriggerID(
@@ -72,7 +77,7 @@ struct PlanBuilder {
           name: trigger.name
         )
         if let rule = rule(trigger, id, names) { rules.append(rule) }
-        if let plan = plan(trigger, id, manifest, names) { triggers.append(plan) }
+        if let plan = plan(trigger, id, manifest, names, transforms) { triggers.append(plan) }
       }
       sensors.append(
         SensorPlan(
@@ -167,6 +172,11 @@ struct PlanBuilder {
       ),
       filters: filters.isEmpty
         ? nil : DataFilters(filters, isAny: manifest.filters?.dataLogicalOperator == .or),
+      transform: manifest.transform.flatMap(transform),
+      script: manifest.filters?.script.flatMap { script in
+        compiledScript(script.text, script.mark, script.field).map { ScriptFilter($0) }
+      },
+      scriptIsAlternative: manifest.filters?.filtersLogicalOperator == .or,
       fingerprint: fingerprint(manifest.node)
     )
   }
@@ -189,7 +199,8 @@ struct PlanBuilder {
     _ manifest: TriggerManifest,
     _ id: TriggerID,
     _ sensor: SensorManifest,
-    _ names: [String]
+    _ names: [String],
+    _ transforms: [String: EventTransform]
   ) -> TriggerPlan? {
     guard let kind = triggerKinds.first(where: { $0.kind == manifest.kind }) else { return nil }
     let host = triggerHost
@@ -221,6 +232,7 @@ struct PlanBuilder {
       templateParameters: template,
       parameters: parameters,
       payload: payload,
+      transforms: transforms,
       remake: { (fields) throws(ParameterError) in
         let problems = Diagnostics()
         let node = Node(fields, at: spec.mark)
@@ -257,6 +269,8 @@ struct PlanBuilder {
           dependency: manifest.dependencyName,
           dataKey: try path(manifest.dataKey),
           contextKey: try path(manifest.contextKey),
+          dataTemplate: template(manifest.dataTemplate, manifest, "dataTemplate"),
+          contextTemplate: template(manifest.contextTemplate, manifest, "contextTemplate"),
           value: manifest.value,
           useRawData: manifest.useRawData,
           destination: manifest.dest.isEmpty ? nil : try JSONDestination(manifest.dest),
@@ -274,7 +288,7 @@ struct PlanBuilder {
     return try JSONPath(text)
   }
 
-  private func report(_ mark: Mark, _ field: String, _ message: String) {
+  func report(_ mark: Mark, _ field: String, _ message: String) {
     diagnostics.add(Diagnostic(.error, mark, field: field, message))
   }
 }

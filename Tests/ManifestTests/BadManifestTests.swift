@@ -228,11 +228,9 @@ struct Case: CustomTestStringConvertible, Sendable {
           + "[{path: b, type: int, value: [1, \"\"], comparator: ==, template: t}, {}]}, "
           + "filtersLogicalOperator: xor}]"
       ),
-      "5:62: error: spec.dependencies[0].transform: is not supported yet",
       "5:92: error: spec.dependencies[0].filters.exprs: is not supported yet",
       "5:103: error: spec.dependencies[0].filters.context: is not supported yet",
       "5:116: error: spec.dependencies[0].filters.time: is not supported yet",
-      "5:134: error: spec.dependencies[0].filters.script: is not supported yet",
       "5:158: error: spec.dependencies[0].filters.dataLogicalOperator: found 'AND', "
         + "expected one of and, or",
       "5:186: error: spec.dependencies[0].filters.data[0].type: found 'int', expected "
@@ -330,10 +328,6 @@ struct Case: CustomTestStringConvertible, Sendable {
       ),
       "6:81: warning: spec.triggers[0].parameters[0].src.dependencyName: found 'b', "
         + "which is no dependency of this sensor; did you mean 'a'?",
-      "6:98: error: spec.triggers[0].parameters[0].src.dataTemplate: is not supported "
-        + "yet",
-      "6:118: error: spec.triggers[0].parameters[0].src.contextTemplate: is not "
-        + "supported yet",
       "6:128: error: spec.triggers[0].parameters[0].dest: found an empty string, "
         + "expected text",
       "6:143: error: spec.triggers[0].parameters[0].operation: found 'add', expected "
