@@ -228,9 +228,8 @@ struct Case: CustomTestStringConvertible, Sendable {
           + "[{path: b, type: int, value: [1, \"\"], comparator: ==, template: t}, {}]}, "
           + "filtersLogicalOperator: xor}]"
       ),
-      "5:92: error: spec.dependencies[0].filters.exprs: is not supported yet",
-      "5:103: error: spec.dependencies[0].filters.context: is not supported yet",
-      "5:116: error: spec.dependencies[0].filters.time: is not supported yet",
+      "5:122: error: spec.dependencies[0].filters.time.start: found nothing, expected a string",
+      "5:122: error: spec.dependencies[0].filters.time.stop: found nothing, expected a string",
       "5:158: error: spec.dependencies[0].filters.dataLogicalOperator: found 'AND', "
         + "expected one of and, or",
       "5:186: error: spec.dependencies[0].filters.data[0].type: found 'int', expected "
@@ -241,8 +240,6 @@ struct Case: CustomTestStringConvertible, Sendable {
         + "string, expected text",
       "5:219: error: spec.dependencies[0].filters.data[0].comparator: found '==', "
         + "expected one of >=, >, =, !=, <, <=",
-      "5:233: error: spec.dependencies[0].filters.data[0].template: is not supported "
-        + "yet",
       "5:237: error: spec.dependencies[0].filters.data[1].path: found nothing, "
         + "expected a string",
       "5:237: error: spec.dependencies[0].filters.data[1].type: found nothing, "

@@ -23,7 +23,7 @@ package struct GoTime: Sendable {
     nanoseconds: Int = 0,
     zone: GoZone
   ) {
-    let months = month - 1
+    let months = month &- 1
     let year = year &+ floorDivision(months, 12)
     let days = daysFromCivil(year, floorRemainder(months, 12) + 1, 1) &+ day &- 1
     let clock = hour &* 3600 &+ minute &* 60 &+ second &+ floorDivision(nanoseconds, 1_000_000_000)

@@ -26,11 +26,11 @@ extension Sprig {
       },
     ]
     + both("egexFind", []) { (pattern, arguments, _) throws(TemplateFailure) in
-      let found = pattern.matches(limit: 1).first?.first ?? nil
+      let found = try pattern.matches(limit: 1).first?.first ?? nil
       return .string(found.map { pattern.part($0) } ?? "")
     }
     + both("egexFindAll", [.int]) { (pattern, arguments, account) throws(TemplateFailure) in
-      let found = pattern.matches(limit: arguments[2].number)
+      let found = try pattern.matches(limit: arguments[2].number)
       try account.work(found.count)
       let texts = found.compactMap { $0[0] }.map { pattern.part($0) }
       return .list(GoList(texts.map { .string($0) }, .string, isNil: texts.isEmpty))
@@ -45,7 +45,7 @@ extension Sprig {
       try pattern.replaced(account) { (_, out) in out += arguments[2].text.bytes }
     }
     + both("egexSplit", [.int]) { (pattern, arguments, account) throws(TemplateFailure) in
-      let parts = pattern.split(arguments[0].text, limit: arguments[2].number)
+      let parts = try pattern.split(arguments[0].text, limit: arguments[2].number)
       try account.work(parts?.count ?? 0)
       return .list(
         GoList((parts ?? []).map { .string($0) }, .string, isNil: parts == nil)
@@ -78,6 +78,8 @@ struct GoPattern {
   let pattern: RE2
   let text: [UInt8]
 
+  private static let matchesMax = 100_000
+
   func part(_ range: Range<Int>) -> ByteString { ByteString(text[range]) }
 
   private func width(_ place: Int) -> Int {
@@ -86,7 +88,7 @@ struct GoPattern {
 
   /// The matches from the left that do not overlap; below 0 all of them. An empty one right
   /// behind another does not count.
-  func matches(limit: Int) -> [[Range<Int>?]] {
+  func matches(limit: Int) throws(TemplateFailure) -> [[Range<Int>?]] {
     var found: [[Range<Int>?]] = []
     var at = 0
     var previousEnd = -1
@@ -102,6 +104,9 @@ struct GoPattern {
       }
       previousEnd = whole.upperBound
       if counts { found.append(match) }
+      guard found.count <= Self.matchesMax else {
+        throw TemplateFailure("the pattern matches too often", isLimit: true)
+      }
     }
     return found
   }
@@ -126,13 +131,13 @@ struct GoPattern {
   }
 
   /// nil where the original gives a list that was never made.
-  func split(_ expression: ByteString, limit: Int) -> [ByteString]? {
+  func split(_ expression: ByteString, limit: Int) throws(TemplateFailure) -> [ByteString]? {
     if limit == 0 { return nil }
     if !expression.isEmpty, text.isEmpty { return [""] }
     var parts: [ByteString] = []
     var start = 0
     var end = 0
-    for case let whole? in matches(limit: limit).map({ $0[0] }) {
+    for case let whole? in try matches(limit: limit).map({ $0[0] }) {
       if limit > 0, parts.count == limit - 1 { break }
       end = whole.lowerBound
       if whole.upperBound != 0 { parts.append(part(start..<end)) }

@@ -84,14 +84,15 @@ extension Sprig {
       guard size <= account.room + arguments[0].text.count else { throw GoPrinter.tooLong }
       return .string(joined(parts, arguments[0].text))
     },
-    Make.make("splitList", .string, .string) { arguments, _ in
-      .strings(arguments[1].text.split(arguments[0].text, limit: -1))
+    Make.make("splitList", .string, .string) { (arguments, account) throws(TemplateFailure) in
+      .strings(try parts(arguments[1].text, arguments[0].text, -1, &account))
     },
-    Make.make("split", .string, .string) { arguments, _ in
-      numbered(arguments[1].text.split(arguments[0].text, limit: -1))
+    Make.make("split", .string, .string) { (arguments, account) throws(TemplateFailure) in
+      numbered(try parts(arguments[1].text, arguments[0].text, -1, &account))
     },
-    Make.make("splitn", .string, .int, .string) { arguments, _ in
-      numbered(arguments[2].text.split(arguments[0].text, limit: arguments[1].number))
+    Make.make("splitn", .string, .int, .string) { (arguments, account) throws(TemplateFailure) in
+      let limit = arguments[1].number
+      return numbered(try parts(arguments[2].text, arguments[0].text, limit, &account))
     },
   ]
 
@@ -168,6 +169,23 @@ extension Sprig {
     guard spaces >= 0 else { throw TemplateFailure("strings: negative Repeat count") }
     let pad = try repeated(" ", spaces, account)
     return pad + (try replaced(text, "\n", "\n" + pad, account))
+  }
+
+  /// Counts the parts before there is memory for them.
+  private static func parts(
+    _ text: ByteString,
+    _ separator: ByteString,
+    _ limit: Int,
+    _ account: inout TemplateAccount
+  ) throws(TemplateFailure) -> [ByteString] {
+    var count = separator.isEmpty ? text.count : 1
+    var at = 0
+    while !separator.isEmpty, let found = text.index(of: separator, from: at) {
+      count += 1
+      at = found + separator.count
+    }
+    try account.grow(64 * (limit < 0 ? count : min(count, limit)))
+    return text.split(separator, limit: limit)
   }
 
   private static func numbered(_ parts: [ByteString]) -> GoValue {

@@ -112,7 +112,7 @@ extension Sprig {
   /// At most `width` bytes, at least 4; what is left out is marked with three dots.
   private static func abbreviated(_ text: ByteString, _ left: Int, _ width: Int) -> ByteString {
     guard text.count > width else { return text }
-    var offset = min(left, text.count)
+    var offset = min(max(left, 0), text.count)
     if text.count - offset < width - 3 { offset = text.count - (width - 3) }
     if offset <= 4 { return text[0..<width - 3] + "..." }
     guard width >= 7 else { return "" }

@@ -156,7 +156,7 @@ struct GoFormat {
       }
       next += 1
     }
-    if let found = size, abs(found) > Self.sizeMax { size = nil }
+    if let found = size, found.magnitude > UInt(Self.sizeMax) { size = nil }
     if size == nil || (what == "PREC" && size.map { $0 < 0 } == true) {
       try printer.append("%!(BAD\(what))".utf8)
     }

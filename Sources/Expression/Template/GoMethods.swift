@@ -92,7 +92,7 @@ enum GoMethods {
     let (whole, part) = ((time.seconds &+ 62_135_596_800), time.nanoseconds)
     let perSecond = 1_000_000_000 % unit
     let scaled = (whole % unit).multipliedFullWidth(by: perSecond)
-    let remainder = (unit.dividingFullWidth(scaled).remainder + part % unit) % unit
+    let remainder = (unit.dividingFullWidth(scaled).remainder &+ part % unit) % unit
     if up, remainder >= unit - remainder { return time.adding(unit - remainder) }
     return time.adding(-remainder)
   }

@@ -5,6 +5,7 @@ package struct GoTemplate: Sendable {
   private let text: [UInt8]
   private let templates: [ByteString: [TemplateNode]]
   private let called: Set<String>
+  private let patterns = TemplatePatterns()
 
   /// Longer templates are refused, in bytes.
   package static let bytesMax = 1 << 20
@@ -35,7 +36,10 @@ package struct GoTemplate: Sendable {
     limits: TemplateLimits = TemplateLimits(),
     in world: TemplateWorld
   ) throws(TemplateError) -> String {
-    var run = TemplateRun(templates: templates, limits: limits, world: world)
+    var run = TemplateRun(
+      templates: templates,
+      account: TemplateAccount(limits: limits, world: world, patterns: patterns)
+    )
     defer { run.account.close() }
     do throws(TemplateFault) {
       try run.main(data)

@@ -75,7 +75,7 @@ struct GoVerb {
     printer.leave()
   }
 
-  /// `%!d(string=x)`.
+  /// `%!d(string=x)`, the value with the flags of the verb.
   private mutating func bad(_ value: GoValue) throws(TemplateFailure) {
     try printer.append("%!".utf8)
     try printer.append(String(Character(verb)).utf8)
@@ -83,7 +83,9 @@ struct GoVerb {
     try printer.append(value.typeName.utf8)
     if !value.isNil {
       try printer.append(0x3d)
-      try printer.value(value)
+      var plain = GoVerb(verb: "v", flags: flags, printer: printer)
+      try plain.value(value)
+      printer = plain.printer
     }
     try printer.append(0x29)
   }

@@ -59,7 +59,7 @@ package struct TemplateLimits: Sendable {
   package init(
     steps: Int = 1_000_000,
     output: Int = 4 << 20,
-    memory: Int = 32 << 20,
+    memory: Int = 8 << 20,
     depth: Int = 100
   ) {
     self.steps = steps

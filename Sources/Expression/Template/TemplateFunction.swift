@@ -1,3 +1,5 @@
+import Synchronization
+
 /// A function that templates call.
 package struct TemplateFunction: Sendable {
   /// The Go type of a parameter.
@@ -60,13 +62,16 @@ package struct TemplateAccount {
   let world: TemplateWorld
   private var steps = 0
   private var memory = 0
-  private var patterns: [ByteString: RE2] = [:]
+  private let patterns: TemplatePatterns
   private var zones: [String: GoZone] = [:]
   private var maps: [GoMap] = []
 
   package init(limits: TemplateLimits, world: TemplateWorld) {
-    self.limits = limits
-    self.world = world
+    self.init(limits: limits, world: world, patterns: TemplatePatterns())
+  }
+
+  init(limits: TemplateLimits, world: TemplateWorld, patterns: TemplatePatterns) {
+    (self.limits, self.world, self.patterns) = (limits, world, patterns)
   }
 
   /// Counts steps.
@@ -105,11 +110,11 @@ package struct TemplateAccount {
 
   /// A regular expression, compiled once.
   mutating func pattern(_ text: ByteString) throws(TemplateFailure) -> RE2 {
-    if let known = patterns[text] { return known }
+    if let known = patterns.known(text) { return known }
     try work(100)
     do throws(RE2Error) {
       let pattern = try RE2(text.description)
-      if patterns.count < 100 { patterns[text] = pattern }
+      patterns.keep(pattern, text)
       return pattern
     } catch { throw TemplateFailure(error.description) }
   }
@@ -133,5 +138,19 @@ package struct TemplateAccount {
   mutating func close() {
     for map in maps { map.clear() }
     maps = []
+  }
+}
+
+/// The regular expressions that a template has used: most are the same in every execution.
+final class TemplatePatterns: Sendable {
+  private let compiled = Mutex<[ByteString: RE2]>([:])
+
+  /// Those made of data would be ever new ones.
+  private static let countMax = 50
+
+  func known(_ text: ByteString) -> RE2? { compiled.withLock { $0[text] } }
+
+  func keep(_ pattern: RE2, _ text: ByteString) {
+    compiled.withLock { if $0.count < Self.countMax { $0[text] = pattern } }
   }
 }

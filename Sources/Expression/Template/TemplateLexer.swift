@@ -295,7 +295,7 @@ struct TemplateLexer {
 
   private mutating func fail(_ message: String) {
     isBroken = true
-    let offset = min(at, text.count)
+    let offset = max(start, min(at, text.count))
     tokens.append(
       TemplateToken(kind: .error(message), bytes: text[start..<offset], offset: start)
     )

@@ -15,9 +15,9 @@ struct TemplateRun {
   /// How a list of nodes ended.
   private enum Flow { case through, breakLoop, continueLoop }
 
-  init(templates: [ByteString: [TemplateNode]], limits: TemplateLimits, world: TemplateWorld) {
+  init(templates: [ByteString: [TemplateNode]], account: TemplateAccount) {
     self.templates = templates
-    account = TemplateAccount(limits: limits, world: world)
+    self.account = account
   }
 
   /// Gives a failure its place.
