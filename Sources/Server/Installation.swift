@@ -102,6 +102,7 @@ actor Installation {
     var engineConfiguration = Engine.Configuration()
     engineConfiguration.hopLimit = configuration.hopLimit
     if let holdFor = settings.holdFor { engineConfiguration.holdFor = holdFor }
+    engineConfiguration.upkeepInterval = logConfiguration.upkeepInterval
     engine = Engine(
       bus: log,
       plan: plan.engine,

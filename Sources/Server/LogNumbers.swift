@@ -80,6 +80,7 @@ extension EventLog.Configuration {
     if let maxAge = settings.maxAge {
       self.maxAge = maxAge
       segmentAge = min(segmentAge, max(.seconds(1), maxAge / 8))
+      upkeepInterval = min(upkeepInterval, segmentAge)
     }
     if let maxBytes = settings.maxBytes {
       self.maxBytes = maxBytes
