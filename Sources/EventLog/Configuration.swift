@@ -46,6 +46,8 @@ extension EventLog {
     package var damaged: @Sendable (Damage) -> Void = { _ in }
     /// Something that failed and is tried again, in words.
     package var troubled: @Sendable (String) -> Void = { _ in }
+    /// The log has reached half of its limit; once until it is below again.
+    package var pressed: @Sendable (Figures) -> Void = { _ in }
     /// Segments that went, and the bytes that came free.
     package var released: @Sendable (_ segments: Int, _ bytes: Int) -> Void = { _, _ in }
 

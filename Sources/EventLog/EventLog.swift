@@ -34,6 +34,8 @@ package final class EventLog: Bus {
     /// Something to look at besides appends, and who waits until that is done.
     var needsUpkeep = false
     var upkeepWaiters: [CheckedContinuation<Void, Never>] = []
+    /// Traffic without a pause must not put it off.
+    var upkeepDue: MonotonicTime
   }
 
   struct Shared {
@@ -55,7 +57,7 @@ package final class EventLog: Bus {
   let maxBytes: Int
   let identities: Identities
   let shared: Mutex<Shared>
-  private let queue = Mutex(Queue())
+  private let queue: Mutex<Queue>
   private let wake: FileDescriptor
   /// Held until `close`; nil on a disk that needs none.
   private let lock: Mutex<FolderLock?>
@@ -99,6 +101,7 @@ package final class EventLog: Bus {
   ) throws(SystemError) {
     self.disk = disk
     self.configuration = configuration
+    queue = Mutex(Queue(upkeepDue: .now() + configuration.upkeepInterval))
     self.lock = Mutex(lock)
     identities = found.identities
     let most = 10 << 30
@@ -163,7 +166,13 @@ package final class EventLog: Bus {
   /// look at the segments. nil: closed and done.
   private func take() -> [Append]? {
     while true {
+      let now = MonotonicTime.now()
       let (appends, isDone, isUpkeep) = queue.withLock { queue -> ([Append], Bool, Bool) in
+        if queue.needsUpkeep || queue.upkeepDue <= now, !queue.isClosing {
+          queue.needsUpkeep = false
+          queue.upkeepDue = now + configuration.upkeepInterval
+          return ([], false, true)
+        }
         var bytes = 0
         var count = 0
         for append in queue.appends {
@@ -175,14 +184,12 @@ package final class EventLog: Bus {
         queue.appends.removeFirst(count)
         queue.bytes -= bytes
         if appends.isEmpty { queue.isSignalled = false }
-        let isUpkeep = appends.isEmpty && queue.needsUpkeep
-        if isUpkeep { queue.needsUpkeep = false }
-        return (appends, appends.isEmpty && queue.isClosing, isUpkeep)
+        return (appends, appends.isEmpty && queue.isClosing, false)
       }
-      if !appends.isEmpty { return appends }
       if isUpkeep { return [] }
+      if !appends.isEmpty { return appends }
       if isDone { return nil }
-      if !waitSemaphore(wake.raw, atMost: configuration.upkeepInterval) { return [] }
+      waitSemaphore(wake.raw, atMost: configuration.upkeepInterval)
     }
   }
 

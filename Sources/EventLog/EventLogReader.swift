@@ -80,7 +80,7 @@ package struct EventLogReader: Sendable {
     return report
   }
 
-  private func note(
+  func note(
     _ scan: SegmentScan,
     _ file: Found,
     _ following: UInt64?,

@@ -88,5 +88,8 @@ extension LogWriter {
       }
     }
     release(at: now)
+    let isPressed = sealedBytes + (length ?? 0) >= log.maxBytes / 2
+    if isPressed && !self.isPressed { log.configuration.hooks.pressed(log.figures) }
+    self.isPressed = isPressed
   }
 }

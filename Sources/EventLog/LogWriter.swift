@@ -16,6 +16,8 @@ struct LogWriter {
   /// The first offset of the newest segment whose index was made: making it again later, when
   /// memory does not hold its identities any more, would lose them.
   var sealed: UInt64
+  /// Whether it was said that half of the space is used.
+  var isPressed = false
 
   init(_ log: EventLog, _ found: Opening) {
     self.log = log

@@ -12,11 +12,11 @@ func signalSemaphore(_ fd: Int32) {
   _ = unsafe Glibc.write(fd, &one, 8)
 }
 
-/// Whether the semaphore was signalled within the time.
-func waitSemaphore(_ fd: Int32, atMost wait: Duration) -> Bool {
+/// Returns when the semaphore is signalled, or after the time at the latest.
+func waitSemaphore(_ fd: Int32, atMost wait: Duration) {
   var entry = pollfd(fd: fd, events: Int16(POLLIN), revents: 0)
   let milliseconds = Int32(clamping: wait.wholeNanoseconds / 1_000_000)
   _ = unsafe poll(&entry, 1, milliseconds)
   var counter: UInt64 = 0
-  return unsafe Glibc.read(fd, &counter, 8) == 8
+  _ = unsafe Glibc.read(fd, &counter, 8)
 }

@@ -43,7 +43,7 @@ func store(
 ) async -> Response {
   do throws(SinkError) {
     let stored = try await host.append(event, from: name)
-    var answer: [JSON.Member] = [.init(key: "id", value: .string(event.id))]
+    var answer: [JSON.Member] = [.init(key: "id", value: .string(stored.otherID ?? event.id))]
     if stored.isDuplicate { answer.append(.init(key: "duplicate", value: true)) }
     return .json(stored.isDuplicate ? 200 : 202, JSON.object(answer).encoded() + [0x0a])
   } catch {

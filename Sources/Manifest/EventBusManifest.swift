@@ -5,6 +5,49 @@ package struct EventBusManifest: Sendable {
   package let mark: Mark
   /// `jetstream`, `jetstreamExotic` or `nats`.
   package let kind: String
+  package let settings: LogSettings
+}
+
+/// What `signalbox` in an EventBus says about the log; nil: the default. One log serves all buses:
+/// where several speak the larger value holds.
+package struct LogSettings: Equatable, Sendable {
+  /// `retention.maxAge`: what is older goes, unless somebody needs it.
+  package var maxAge: Duration?
+  /// `retention.maxBytes`: above it events are refused with 503.
+  package var maxBytes: Int?
+  /// `retention.holdFor`: how long the place of a sensor that was removed is kept.
+  package var holdFor: Duration?
+  /// `deduplication.window`: how long an id is remembered.
+  package var window: Duration?
+
+  package init() {}
+
+  /// Below this a single segment would not fit.
+  package static let leastBytes = 1 << 20
+
+  init(from own: Block) {
+    if let retention = own.block("retention") {
+      maxAge = retention.duration("maxAge")
+      maxBytes = retention.integer("maxBytes", in: Self.leastBytes...Int.max)
+      holdFor = retention.duration("holdFor")
+      retention.finish()
+    }
+    if let deduplication = own.block("deduplication") {
+      window = deduplication.duration("window")
+      deduplication.finish()
+    }
+    own.finish()
+  }
+
+  /// The larger of each setting.
+  package func merged(with other: LogSettings) -> LogSettings {
+    var merged = LogSettings()
+    merged.maxAge = [maxAge, other.maxAge].compactMap(\.self).max()
+    merged.maxBytes = [maxBytes, other.maxBytes].compactMap(\.self).max()
+    merged.holdFor = [holdFor, other.holdFor].compactMap(\.self).max()
+    merged.window = [window, other.window].compactMap(\.self).max()
+    return merged
+  }
 }
 
 extension DocumentReader {
@@ -24,12 +67,14 @@ extension DocumentReader {
       }
       bus.finish()
     }
+    let settings = spec.block("signalbox").map { LogSettings(from: $0) } ?? LogSettings()
     spec.finish()
     return EventBusManifest(
       namespace: identity.namespace,
       name: identity.name,
       mark: identity.mark,
-      kind: found.first ?? ""
+      kind: found.first ?? "",
+      settings: settings
     )
   }
 }

@@ -113,8 +113,13 @@ package protocol SourceHost: Sendable {
 /// Where an event went.
 package struct Stored: Sendable, Equatable {
   package let isDuplicate: Bool
+  /// The id under which it is stored where another event has its own; nil otherwise.
+  package let otherID: String?
 
-  package init(isDuplicate: Bool) { self.isDuplicate = isDuplicate }
+  package init(isDuplicate: Bool, otherID: String? = nil) {
+    self.isDuplicate = isDuplicate
+    self.otherID = otherID
+  }
 }
 
 package enum SinkError: Error, Equatable {

@@ -22,7 +22,7 @@ struct BusSourceHost: SourceHost {
       let isDuplicate = appended.first?.isDuplicate ?? false
       let labels = ["\(name.namespace)/\(name.source)", name.event]
       (isDuplicate ? instruments.duplicates : instruments.appended).increment(labels)
-      return Stored(isDuplicate: isDuplicate)
+      return Stored(isDuplicate: isDuplicate, otherID: appended.first?.otherID)
     } catch {
       if case .tooLarge = error { throw .tooLarge }
       logger.error("an event could not be stored", metadata: ["error": "\(error)"])

@@ -64,6 +64,18 @@ actor Installation {
     logConfiguration.hooks.released = {
       logger.info("old segments were removed", metadata: ["segments": "\($0)", "bytes": "\($1)"])
     }
+    let settings = LogSettings.read(configuration.manifests)
+    logConfiguration.apply(settings)
+    logConfiguration.hooks.pressed = { figures in
+      let held = figures.heldBytes.sorted { $0.value > $1.value }.map { "\($0.key): \($0.value)" }
+      logger.warning(
+        "the log has reached half of its limit",
+        metadata: [
+          "bytes": "\(figures.bytes)", "limit": "\(figures.maxBytes)",
+          "heldBytes": "\(held.joined(separator: ", "))",
+        ]
+      )
+    }
     let (log, recovery) = try EventLog.open(
       folder: configuration.data + "/log",
       logConfiguration
@@ -90,6 +102,8 @@ actor Installation {
     self.plan = plan
     var engineConfiguration = Engine.Configuration()
     engineConfiguration.hopLimit = configuration.hopLimit
+    if let holdFor = settings.holdFor { engineConfiguration.holdFor = holdFor }
+    engineConfiguration.upkeepInterval = logConfiguration.upkeepInterval
     engine = Engine(
       bus: log,
       plan: plan.engine,
@@ -106,6 +120,7 @@ actor Installation {
       "signalbox_lag_seconds",
       help: "How long the engine has been behind the log."
     ) { engine.lag(at: .now()).inSeconds }
+    LogNumbers(metrics).register(log)
     ProcessNumbers.register(in: metrics)
     let waiting = try await engine.recover()
     try CommandTrigger.clean(parts.jobs, keeping: waiting)
