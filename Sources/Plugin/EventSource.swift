@@ -1,4 +1,5 @@
 package import Event
+package import Expression
 package import HTTP
 package import Manifest
 
@@ -105,6 +106,9 @@ package protocol SourceHost: Sendable {
   /// The wall clock.
   func now() -> Timestamp
 
+  /// What the filters of sources see of the machine.
+  var world: TemplateWorld { get }
+
   /// Counts what a source refused: the reason is a fixed word such as `signature`, `filtered`,
   /// `body`, `method`, `authorization`.
   func countRefused(_ name: EventSourceName, _ reason: String)
@@ -113,8 +117,13 @@ package protocol SourceHost: Sendable {
 /// Where an event went.
 package struct Stored: Sendable, Equatable {
   package let isDuplicate: Bool
+  /// The source's filter did not want it: it went nowhere.
+  package let isFiltered: Bool
 
-  package init(isDuplicate: Bool) { self.isDuplicate = isDuplicate }
+  package init(isDuplicate: Bool, isFiltered: Bool = false) {
+    self.isDuplicate = isDuplicate
+    self.isFiltered = isFiltered
+  }
 }
 
 package enum SinkError: Error, Equatable {

@@ -19,7 +19,7 @@ struct Signalbox: AsyncParsableCommand {
     version: "0.1.0-dev",
     subcommands: [
       RunCommand.self, ValidateCommand.self, EventsCommand.self, SendCommand.self,
-      LogCommand.self, ReloadCommand.self, JQCommand.self,
+      LogCommand.self, ReloadCommand.self, EvalCommand.self, JQCommand.self,
     ]
   )
 }

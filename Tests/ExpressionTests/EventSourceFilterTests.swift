@@ -11,7 +11,7 @@ import Testing
       let expression = item.string("expression") ?? ""
       let verdict: FilterVerdict
       do throws(ExprError) {
-        verdict = try EventSourceFilter(expression, mode: .argo, world: testWorld)
+        verdict = try EventSourceFilter(expression, mode: .argo19, world: testWorld)
           .evaluate(Array((item.string("data") ?? "").utf8))
       } catch { verdict = .error("\(error)") }
       let answer: JSON =
