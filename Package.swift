@@ -72,7 +72,7 @@ let package = Package(
     module("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus", "JSON"]),
     module("Observe", [logging]),
     // Port
-    module("Plugin", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "HTTP"]),
+    module("Plugin", ["Posix", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "HTTP"]),
     // Plugins
     module("EventSources", ["TLS", "JSON", "Event", "Manifest", "HTTP", "Plugin"]),
     module("Triggers", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "Plugin"]),
@@ -117,7 +117,7 @@ let package = Package(
     tests("HTTPTests", ["HTTP", "Posix", "TLS", "TestKit", "CNGHTTP2"]),
     tests(
       "EventSourcesTests",
-      ["EventSources", "Plugin", "Manifest", "HTTP", "Event", "JSON", "TLS"]
+      ["EventSources", "Plugin", "Expression", "Manifest", "HTTP", "Event", "JSON", "TLS"]
     ),
     tests(
       "EngineTests",

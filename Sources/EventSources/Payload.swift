@@ -35,7 +35,8 @@ func payload(
 private let maskedHeaders: Set<String> = ["Authorization", "Cookie", "X-Gitlab-Token"]
 private let mask = "*** Masked Auth Secret ***"
 
-/// Stores the event and answers its sender: 202 for a new one, 200 for one that is stored already.
+/// Stores the event and answers its sender: 202 for a new one, 200 for one that is stored already
+/// or that the source's filter does not want.
 func store(
   _ event: Event,
   _ name: EventSourceName,
@@ -43,6 +44,9 @@ func store(
 ) async -> Response {
   do throws(SinkError) {
     let stored = try await host.append(event, from: name)
+    if stored.isFiltered {
+      return .json(200, JSON.object([.init(key: "filtered", value: true)]).encoded() + [0x0a])
+    }
     var answer: [JSON.Member] = [.init(key: "id", value: .string(stored.otherID ?? event.id))]
     if stored.isDuplicate { answer.append(.init(key: "duplicate", value: true)) }
     return .json(stored.isDuplicate ? 200 : 202, JSON.object(answer).encoded() + [0x0a])

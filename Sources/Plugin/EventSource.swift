@@ -1,4 +1,5 @@
 package import Event
+package import Expression
 package import HTTP
 package import Manifest
 
@@ -105,6 +106,9 @@ package protocol SourceHost: Sendable {
   /// The wall clock.
   func now() -> Timestamp
 
+  /// What the filters of sources see of the machine.
+  var world: TemplateWorld { get }
+
   /// Counts what a source refused: the reason is a fixed word such as `signature`, `filtered`,
   /// `body`, `method`, `authorization`.
   func countRefused(_ name: EventSourceName, _ reason: String)
@@ -115,10 +119,13 @@ package struct Stored: Sendable, Equatable {
   package let isDuplicate: Bool
   /// The id under which it is stored where another event has its own; nil otherwise.
   package let otherID: String?
+  /// The source's filter did not want it: it went nowhere.
+  package let isFiltered: Bool
 
-  package init(isDuplicate: Bool, otherID: String? = nil) {
+  package init(isDuplicate: Bool, otherID: String? = nil, isFiltered: Bool = false) {
     self.isDuplicate = isDuplicate
     self.otherID = otherID
+    self.isFiltered = isFiltered
   }
 }
 

@@ -1,5 +1,6 @@
 import Bus
 import Event
+import Expression
 import HTTPClient
 import Logging
 import Observe
@@ -33,6 +34,8 @@ struct BusSourceHost: SourceHost {
   func cause(verifying header: String) -> Cause? { key?.cause(verifying: header) }
 
   func now() -> Timestamp { Timestamp(nanoseconds: wallClockNanoseconds()) }
+
+  var world: TemplateWorld { .machine }
 
   func countRefused(_ name: EventSourceName, _ reason: String) {
     instruments.refused.increment(["\(name.namespace)/\(name.source)", name.event, reason])

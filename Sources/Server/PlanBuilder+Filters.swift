@@ -31,7 +31,7 @@ extension PlanBuilder {
           start: time.start,
           stop: time.stop,
           timezone: time.timezone,
-          zoneFile: TemplateWorld.zoneFile
+          zoneFile: TemplateWorld.machine.zoneFile
         )
       }
       filter.time = made.map { .success($0) }
@@ -51,7 +51,7 @@ extension PlanBuilder {
         let parsed = try GoTemplate(parsing: text)
         template = { (input) throws(FilterError) in
           do throws(TemplateError) {
-            return try parsed.execute(["Input": .string(input)], in: .system)
+            return try parsed.execute(["Input": .string(input)], in: .machine)
           } catch { throw FilterError(description: "template: \(error)") }
         }
       } catch {

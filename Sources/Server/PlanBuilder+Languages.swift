@@ -47,29 +47,8 @@ extension PlanBuilder {
     }
     return { input in
       do throws(TemplateError) {
-        return try template.execute(["Input": input], in: .system)
+        return try template.execute(["Input": input], in: .machine)
       } catch { return nil }
     }
   }
-}
-
-extension TemplateWorld {
-  /// The machine's database of time zones.
-  @Sendable static func zoneFile(_ name: String) -> [UInt8]? {
-    do { return try Files.read("/usr/share/zoneinfo/" + name, limit: 1 << 20) } catch { return nil }
-  }
-
-  /// The machine's clock, time zones and dice.
-  static let system = TemplateWorld(
-    now: {
-      let nanoseconds = Int(wallClockNanoseconds())
-      return GoTime(
-        seconds: nanoseconds / 1_000_000_000,
-        nanoseconds: nanoseconds % 1_000_000_000,
-        zone: .utc
-      )
-    },
-    zoneFile: zoneFile,
-    random: { UInt64.random(in: 0 ... .max) }
-  )
 }

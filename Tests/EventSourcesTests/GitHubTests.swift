@@ -1,5 +1,6 @@
 import Event
 import EventSources
+import Expression
 import Foundation
 import HTTP
 import JSON
@@ -34,6 +35,13 @@ private final class Sink: SourceHost, SecretStore {
 
   func cause(verifying header: String) -> Cause? { nil }
   func now() -> Timestamp { Timestamp(nanoseconds: 0) }
+  var world: TemplateWorld {
+    TemplateWorld(
+      now: { GoTime(seconds: 0, nanoseconds: 0, zone: .utc) },
+      zoneFile: { _ in nil },
+      random: { 4 }
+    )
+  }
   func countRefused(_ name: EventSourceName, _ reason: String) {}
 }
 

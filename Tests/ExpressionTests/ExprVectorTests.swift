@@ -4,11 +4,12 @@ import JSON
 import Testing
 
 /// A world with a fixed clock and the time zone database of the machine.
-let testWorld = ExprWorld(
+let testWorld = TemplateWorld(
   now: { GoTime(seconds: 1_700_000_000, nanoseconds: 0, zone: .utc) },
   zoneFile: {
     FileManager.default.contents(atPath: "/usr/share/zoneinfo/" + $0).map { [UInt8]($0) }
-  }
+  },
+  random: { 4 }
 )
 
 @Suite struct ExprVectorTests {

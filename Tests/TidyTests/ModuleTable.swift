@@ -13,7 +13,7 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
   ("Bus", ["Event"]),
   ("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus", "JSON"]),
   ("Observe", ["Logging"]),
-  ("Plugin", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "HTTP"]),
+  ("Plugin", ["Posix", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "HTTP"]),
   ("EventSources", ["TLS", "JSON", "Event", "Manifest", "HTTP", "Plugin"]),
   ("Triggers", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "Plugin"]),
   (

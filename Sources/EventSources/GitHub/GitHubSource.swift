@@ -24,7 +24,6 @@ package struct GitHubSource: EventSource, RequestHandler {
       metadata = webhookMetadata(block)
       allowsUnauthenticated = own?.bool("unauthenticated") ?? false
       own?.finish()
-      block.notSupportedYet("filter")
       Self.registration(block)
       block.finish()
     }

@@ -14,7 +14,6 @@ package struct WebhookSource: EventSource, RequestHandler {
     package init(from block: Block) {
       let own = block.block("signalbox")
       context = WebhookContext(from: block, own: own, bodyLimit: 1 << 20)
-      block.notSupportedYet("filter")
       allowsUnauthenticated = own?.bool("unauthenticated") ?? false
       own?.finish()
       block.finish()

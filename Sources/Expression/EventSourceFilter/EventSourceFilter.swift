@@ -4,13 +4,13 @@ package import JSON
 /// few functions more.
 package struct EventSourceFilter: Sendable {
   private let program: ExprProgram
-  private let world: ExprWorld
+  private let world: TemplateWorld
 
   /// - Throws: `ExprError` for a text that is no expression, or one that can only fail.
   package init(
     _ expression: String,
     mode: CompatibilityMode = .fixed,
-    world: ExprWorld
+    world: TemplateWorld
   ) throws(ExprError) {
     program = try ExprProgram(expression, checking: mode == .argo19 ? .strict : .literals)
     self.world = world
@@ -26,12 +26,7 @@ package struct EventSourceFilter: Sendable {
 
   /// Whether an event with this data is wanted.
   package func evaluate(_ data: JSONDocument) -> FilterVerdict {
-    let names: EventSourceNames
-    switch ExprValue(data.root) {
-    case .null: names = EventSourceNames([])
-    case .json(let json) where json.isObject: names = EventSourceNames(json.members)
-    default: return .error("the data is no JSON object")
-    }
+    guard let names = Self.names(data) else { return .error("the data is no JSON object") }
     let value: ExprValue
     do throws(ExprError) { value = try program.evaluate(names, in: world) } catch {
       return .error("\(error.line):\(error.column): \(error.message)")
@@ -40,5 +35,24 @@ package struct EventSourceFilter: Sendable {
       return .error("the expression gives \(value.typeName), not true or false")
     }
     return isWanted ? .pass : .refused("the expression is false")
+  }
+
+  /// The value of an expression as a filter sees the data, whatever its type; without data, or
+  /// with data that are no object, there are only the functions.
+  package static func value(
+    of expression: String,
+    _ data: JSONDocument?,
+    in world: TemplateWorld
+  ) throws(ExprError) -> ExprValue {
+    let names = data.flatMap(names) ?? EventSourceNames([])
+    return try ExprProgram(expression, checking: .literals).evaluate(names, in: world)
+  }
+
+  private static func names(_ data: JSONDocument) -> EventSourceNames? {
+    switch ExprValue(data.root) {
+    case .null: EventSourceNames([])
+    case .json(let json) where json.isObject: EventSourceNames(json.members)
+    default: nil
+    }
   }
 }

@@ -101,28 +101,26 @@ private func passSpace(_ bytes: Span<UInt8>, _ start: Int) -> Int {
 
 private func passString(_ bytes: Span<UInt8>, _ start: Int) -> Int {
   var at = start + 1
-  while bytes[at] != 0x22 { at += bytes[at] == 0x5c ? 2 : 1 }
-  return at + 1
+  while true {
+    while at + 8 <= bytes.count {
+      let word = eight(bytes, at)
+      let found = word.places(of: 0x22) | word.places(of: 0x5c)
+      if found != 0 {
+        at += found.trailingZeroBitCount / 8
+        break
+      }
+      at += 8
+    }
+    if bytes[at] == 0x22 { return at + 1 }
+    at += bytes[at] == 0x5c ? 2 : 1
+  }
 }
 
 private func passValue(_ bytes: Span<UInt8>, _ start: Int) -> Int {
   var at = start
   switch bytes[at] {
   case 0x22: return passString(bytes, at)
-  case 0x7b, 0x5b:
-    var depth = 0
-    repeat {
-      switch bytes[at] {
-      case 0x22:
-        at = passString(bytes, at)
-        continue
-      case 0x7b, 0x5b: depth += 1
-      case 0x7d, 0x5d: depth -= 1
-      default: break
-      }
-      at += 1
-    } while depth > 0
-    return at
+  case 0x7b, 0x5b: return passContainer(bytes, at)
   default:
     while at < bytes.count {
       switch bytes[at] {
@@ -131,5 +129,47 @@ private func passValue(_ bytes: Span<UInt8>, _ start: Int) -> Int {
       }
     }
     return at
+  }
+}
+
+private func passContainer(_ bytes: Span<UInt8>, _ start: Int) -> Int {
+  var at = start
+  var depth = 0
+  repeat {
+    while at + 8 <= bytes.count {
+      let word = eight(bytes, at)
+      // The bit apart, an opening bracket is an opening brace and a closing one a closing brace.
+      let folded = word | 0x2020_2020_2020_2020
+      let found = word.places(of: 0x22) | folded.places(of: 0x7b) | folded.places(of: 0x7d)
+      if found != 0 {
+        at += found.trailingZeroBitCount / 8
+        break
+      }
+      at += 8
+    }
+    switch bytes[at] {
+    case 0x22:
+      at = passString(bytes, at)
+      continue
+    case 0x7b, 0x5b: depth += 1
+    case 0x7d, 0x5d: depth -= 1
+    default: break
+    }
+    at += 1
+  } while depth > 0
+  return at
+}
+
+/// The next eight bytes, the first of them in the lowest bits.
+private func eight(_ bytes: Span<UInt8>, _ at: Int) -> UInt64 {
+  let raw = unsafe bytes.bytes
+  return unsafe UInt64(littleEndian: raw.unsafeLoadUnaligned(fromByteOffset: at, as: UInt64.self))
+}
+
+extension UInt64 {
+  /// Marks bytes that are `byte`: the lowest mark is right, those above it may be wrong.
+  fileprivate func places(of byte: UInt8) -> UInt64 {
+    let rest = self ^ (UInt64(byte) &* 0x0101_0101_0101_0101)
+    return (rest &- 0x0101_0101_0101_0101) & ~rest & 0x8080_8080_8080_8080
   }
 }

@@ -162,7 +162,7 @@ extension ExprParser {
         try advance()
       case .bracket where isBracket("("): key = try expression(0)
       default:
-        throw fail("unexpected \(current.shown), expected a key: a name, text, number or (…)")
+        throw fail("found \(current.shown), expected a key: a name, text, number or (…)")
       }
       try expectSymbol(":")
       let value = try expression(0)

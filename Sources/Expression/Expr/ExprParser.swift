@@ -37,27 +37,27 @@ struct ExprParser {
   }
 
   func unexpected(_ token: ExprToken? = nil) -> ExprFault {
-    fail("unexpected \((token ?? current).shown)", at: token)
+    fail("\((token ?? current).shown) cannot stand here", at: token)
   }
 
   func isSymbol(_ symbol: ByteString) -> Bool { current.isSymbol(symbol) }
   func isBracket(_ bracket: ByteString) -> Bool { current.isBracket(bracket) }
 
   mutating func expectSymbol(_ symbol: ByteString) throws(ExprFault) {
-    guard isSymbol(symbol) else { throw fail("unexpected \(current.shown), expected '\(symbol)'") }
+    guard isSymbol(symbol) else { throw fail("found \(current.shown), expected '\(symbol)'") }
     try advance()
   }
 
   mutating func expectBracket(_ bracket: ByteString) throws(ExprFault) {
     guard isBracket(bracket) else {
-      throw fail("unexpected \(current.shown), expected '\(bracket)'")
+      throw fail("found \(current.shown), expected '\(bracket)'")
     }
     try advance()
   }
 
   mutating func expectName() throws(ExprFault) -> ExprToken {
     let token = current
-    guard token.kind == .name else { throw fail("unexpected \(token.shown), expected a name") }
+    guard token.kind == .name else { throw fail("found \(token.shown), expected a name") }
     try advance()
     return token
   }

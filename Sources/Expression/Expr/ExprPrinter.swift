@@ -7,6 +7,13 @@ package enum ExprPrinter {
     return String(decoding: out, as: UTF8.self)
   }
 
+  /// The value as JSON on lines; nil for what JSON does not have.
+  package static func json(_ value: ExprValue) -> String? {
+    do throws(ExprFailure) {
+      return String(decoding: try GoJSON.encode(value, indent: 2), as: UTF8.self)
+    } catch { return nil }
+  }
+
   static func append(_ value: ExprValue, _ out: inout [UInt8]) {
     switch value {
     case .null: out += "<nil>".utf8

@@ -28,7 +28,7 @@ package struct ExprProgram: Sendable {
   /// - Throws: `ExprError` of the phase `run`.
   package func evaluate(
     _ names: any ExprNames,
-    in world: ExprWorld
+    in world: TemplateWorld
   ) throws(ExprError) -> ExprValue {
     var run = ExprRun(names: names, world: world, variables: variables)
     do throws(ExprFault) { return try code(&run) } catch {

@@ -11,21 +11,6 @@ extension ExprMap: ExprNames {
   package var all: ExprMap { self }
 }
 
-/// The world outside of an expression: nothing else of it is seen.
-package struct ExprWorld: Sendable {
-  package let now: @Sendable () -> GoTime
-  /// The bytes of a file of the time zone database; nil for a name without one.
-  package let zoneFile: @Sendable (String) -> [UInt8]?
-
-  package init(
-    now: @escaping @Sendable () -> GoTime,
-    zoneFile: @escaping @Sendable (String) -> [UInt8]?
-  ) {
-    self.now = now
-    self.zoneFile = zoneFile
-  }
-}
-
 /// One evaluation: its variables, and what it may still use.
 package struct ExprRun {
   struct Scope {
@@ -37,7 +22,7 @@ package struct ExprRun {
   }
 
   let names: any ExprNames
-  package let world: ExprWorld
+  package let world: TemplateWorld
   var variables: [ExprValue]
   var scopes: [Scope] = []
   /// An optional member found nil; its chain answers nil.
@@ -46,7 +31,7 @@ package struct ExprRun {
   private var text = 0
   private var done = 0
 
-  init(names: any ExprNames, world: ExprWorld, variables: Int) {
+  init(names: any ExprNames, world: TemplateWorld, variables: Int) {
     self.names = names
     self.world = world
     self.variables = Array(repeating: .null, count: variables)

@@ -3,6 +3,8 @@ import Glibc
 
 /// The worker's side: what `signalbox __jq` does.
 package enum JQService {
+  /// The only argument of the worker's process.
+  package static let argument = "__jq"
   /// Address space on top of what the program has when it starts, in bytes.
   private static let spaceMax = 512 << 20
   /// Seconds of processor time for one call.

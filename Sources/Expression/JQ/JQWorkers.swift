@@ -29,7 +29,7 @@ package final class JQWorkers: Sendable {
   ///   - program: the path of the binary that answers `arguments` with `JQService.run`.
   package init(
     program: String,
-    arguments: [String] = ["__jq"],
+    arguments: [String] = [JQService.argument],
     count: Int = coreCount(),
     limits: JQLimits = JQLimits()
   ) {

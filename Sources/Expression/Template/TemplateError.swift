@@ -69,7 +69,7 @@ package struct TemplateLimits: Sendable {
   }
 }
 
-/// The world outside of a template: nothing else of it is seen. `env` is always empty.
+/// The world outside of a template or an expression: nothing else of it is seen. `env` is always empty.
 package struct TemplateWorld: Sendable {
   package let now: @Sendable () -> GoTime
   /// The bytes of a file of the time zone database; nil for a name without one.
