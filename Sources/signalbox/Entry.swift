@@ -1,4 +1,5 @@
 import ArgumentParser
+import Dispatch
 import Expression
 import Glibc
 import Triggers
@@ -15,11 +16,11 @@ enum Entry {
       JQService.run()
       exit(0)
     }
-    Task {
+    Task.detached {
       await Signalbox.main(nil)
       exit(0)
     }
-    // Everything happens on other threads.
-    while true { pause() }
+    // The main queue must be served: what runs on the main actor runs there.
+    dispatchMain()
   }
 }
