@@ -38,7 +38,7 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
       "Observe",
       "Triggers",
       "Server",
-      "ArgumentParser", "Logging",
+      "ArgumentParser", "Logging", "Dispatch",
     ]
   ),
   ("TestKit", ["Posix", "Event", "Bus", "EventLog", "JSON"]),
