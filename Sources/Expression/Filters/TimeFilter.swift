@@ -67,24 +67,6 @@ package struct FilterTime: Comparable, Sendable {
   }
 }
 
-extension GoZone {
-  /// A zone by its name; nil where the database has none. Empty is UTC.
-  fileprivate convenience init?(named name: String, _ zoneFile: (String) -> [UInt8]?) {
-    if name.isEmpty || name == "UTC" || name == "Local" {
-      self.init(fixed: 0, name: "UTC")
-      return
-    }
-    let isName = name.utf8.allSatisfy { byte in
-      switch byte {
-      case 0x30...0x39, 0x41...0x5a, 0x61...0x7a, 0x2f, 0x2d, 0x2b, 0x5f: true
-      default: false
-      }
-    }
-    guard isName, !name.hasPrefix("/"), let file = zoneFile(name) else { return nil }
-    self.init(name: name, file: file)
-  }
-}
-
 /// `15:04:05` as Go reads it: spaces before it, an hour of one digit and a fraction are fine.
 private func timeOfDay(_ text: String) -> Int? {
   var rest = Array(text.utf8)[...].drop { $0 == 0x20 }

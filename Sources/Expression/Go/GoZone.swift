@@ -41,13 +41,8 @@ package final class GoZone: Sendable {
   package func offset(at seconds: Int) -> Offset {
     guard let last = periods.last else { return rule?.offset(at: seconds) ?? first }
     if seconds >= last.start { return rule?.offset(at: seconds) ?? last.offset }
-    var low = 0
-    var high = periods.count
-    while low < high {
-      let middle = (low + high) / 2
-      if periods[middle].start <= seconds { low = middle + 1 } else { high = middle }
-    }
-    return low == 0 ? first : periods[low - 1].offset
+    let place = periods.partitioningIndex { $0.start > seconds }
+    return place == 0 ? first : periods[place - 1].offset
   }
 
   /// The moment at which clocks show `wall` (seconds since 1970 as if in UTC).
@@ -55,6 +50,57 @@ package final class GoZone: Sendable {
     let guess = offset(at: wall).seconds
     // Around a change of clocks the second look decides, as in the original.
     return guess == 0 ? wall : wall &- offset(at: wall &- guess).seconds
+  }
+
+  /// The first moment at which clocks show `wall`, or the change of clocks that skips it.
+  func firstSeconds(ofWall wall: Int) -> Int {
+    // No offset is larger than a day, and clocks change seldom.
+    var from = wall &- 2 * 86400
+    while true {
+      let moment = wall &- offset(at: from).seconds
+      guard let change = nextChange(after: from), change <= moment else { return max(moment, from) }
+      from = change
+    }
+  }
+
+  /// When the clocks are changed next, if they ever are.
+  func nextChange(after seconds: Int) -> Int? {
+    let now = offset(at: seconds).seconds
+    let place = periods.partitioningIndex { $0.start > seconds }
+    if let next = periods[place...].first(where: { $0.offset.seconds != now }) { return next.start }
+    let last = max(seconds, periods.last.map { $0.start &- 1 } ?? seconds)
+    return rule?.nextChange(after: last)
+  }
+}
+
+extension Array {
+  /// The first index behind which `isBehind` holds; it holds for no element before it.
+  fileprivate func partitioningIndex(_ isBehind: (Element) -> Bool) -> Int {
+    var low = 0
+    var high = count
+    while low < high {
+      let middle = (low + high) / 2
+      if isBehind(self[middle]) { high = middle } else { low = middle + 1 }
+    }
+    return low
+  }
+}
+
+extension GoZone {
+  /// A zone by its name; nil where the database has none. Empty is UTC.
+  convenience init?(named name: String, _ zoneFile: (String) -> [UInt8]?) {
+    if name.isEmpty || name == "UTC" || name == "Local" {
+      self.init(fixed: 0, name: "UTC")
+      return
+    }
+    let isName = name.utf8.allSatisfy { byte in
+      switch byte {
+      case 0x30...0x39, 0x41...0x5a, 0x61...0x7a, 0x2f, 0x2d, 0x2b, 0x5f: true
+      default: false
+      }
+    }
+    guard isName, !name.hasPrefix("/"), let file = zoneFile(name) else { return nil }
+    self.init(name: name, file: file)
   }
 }
 
@@ -102,6 +148,15 @@ struct ZoneRule: Sendable {
       begins < ends
       ? begins <= seconds && seconds < ends : !(ends <= seconds && seconds < begins)
     return isInside ? daylight : standard
+  }
+
+  /// The first change later than `seconds`.
+  func nextChange(after seconds: Int) -> Int? {
+    guard let daylight, daylight.seconds != standard.seconds else { return nil }
+    let year = civilFromDays(floorDivision(seconds &+ standard.seconds, 86400)).year
+    return (year - 1...year + 2).flatMap { year in
+      [moment(start, year) - standard.seconds, moment(end, year) - daylight.seconds]
+    }.filter { $0 > seconds }.min()
   }
 
   private func moment(_ change: (day: Day, time: Int), _ year: Int) -> Int {
