@@ -117,7 +117,10 @@ let package = Package(
     tests("HTTPTests", ["HTTP", "Posix", "TLS", "TestKit", "CNGHTTP2"]),
     tests(
       "EventSourcesTests",
-      ["EventSources", "Plugin", "Expression", "Manifest", "HTTP", "Event", "JSON", "TLS"]
+      [
+        "EventSources", "Plugin", "Expression", "Manifest", "HTTP", "HTTPClient", "Event", "JSON",
+        "Posix", "TLS",
+      ]
     ),
     tests(
       "EngineTests",

@@ -23,12 +23,14 @@ extension Engine {
     guard let cursor = state.cursor, let committed = bus.committed else { return }
     // An ending may be on the bus and not in the state yet: what is under way is read again.
     var asOf = committed
-    for before in underWay.values {
+    let places = places.saved()
+    for before in Array(underWay.values) + places.before {
       guard let before else { return }
       asOf = min(asOf, before)
     }
     if let planned = state.planned, asOf < planned { return }
-    let snapshot = Snapshot(state, asOf: asOf, cursor: cursor)
+    var snapshot = Snapshot(state, asOf: asOf, cursor: cursor)
+    snapshot.places = places.values
     let note = snapshot.note
     guard note.bytes.count <= Self.snapshotBytes else {
       logger.warning("too much waits for a snapshot", metadata: ["bytes": "\(note.bytes.count)"])
@@ -77,6 +79,7 @@ extension Engine {
       lanes[trigger]?.restore(entries, saved.spill)
     }
     state = EngineState(snapshot, lanes)
+    places.restore(snapshot.places)
     readThrough = snapshot.asOf
   }
 

@@ -37,6 +37,7 @@ package actor Engine {
   }
 
   let bus: any Bus
+  let places: SourcePlaces
   private(set) var plan: EnginePlan
   let configuration: Configuration
   let observer: EngineObserver
@@ -69,9 +70,12 @@ package actor Engine {
     var caughtUpAt = MonotonicTime.now()
   }
 
-  /// - Parameter loop: the engine's alone while it runs.
+  /// - Parameters:
+  ///   - places: how far event sources have come; `recover` fills it.
+  ///   - loop: the engine's alone while it runs.
   package init(
     bus: any Bus,
+    places: SourcePlaces = SourcePlaces(),
     plan: EnginePlan,
     loop: EventLoop,
     configuration: Configuration,
@@ -81,6 +85,7 @@ package actor Engine {
     random: @escaping @Sendable () -> Double
   ) {
     self.bus = bus
+    self.places = places
     self.plan = plan
     self.loop = loop
     self.configuration = configuration
@@ -102,7 +107,10 @@ package actor Engine {
         bytes: configuration.batchBytes
       )
       guard let last = records.last else { break }
-      for record in records { try state.fold(record) }
+      for record in records {
+        try state.fold(record)
+        try places.fold(record)
+      }
       unsaved += records.count
       readThrough = last.position
     }

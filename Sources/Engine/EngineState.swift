@@ -64,8 +64,8 @@ package struct EngineState: Equatable, Sendable {
       let sensor = try ReleaseNote(note).sensor
       parked[sensor] = nil
       for trigger in slots.held.keys where trigger.sensor == sensor { slots.apply(.clear(trigger)) }
-    case .note(let note) where note.kind == NoteKind.snapshot:
-      // It says what was folded already.
+    case .note(let note) where note.kind == NoteKind.snapshot || note.kind == NoteKind.places:
+      // A snapshot says what was folded already; `SourcePlaces` folds the other.
       break
     case .note(let note):
       throw NoteError(description: "a record of kind \(note.kind) was written by a newer version")

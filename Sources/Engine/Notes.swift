@@ -9,6 +9,8 @@ package import Sensor
 ///     2 plan      {"sensors": {"ns/name": {"dependency": fingerprint}}, "slots": [change]}
 ///     3 snapshot  see Snapshot.swift: all that was decided before, so that reading begins there
 ///     4 release   {"sensor": "ns/name"}: its place is not kept any longer
+///     5 places    {"source": "ns/bus/source/event", "places": {key: value, null removes}}:
+///                 how far an event source has come
 ///
 /// A decision is one record, so that the events consumed, the slots changed and the firings
 /// intended are on the log together or not at all.
@@ -17,6 +19,7 @@ package enum NoteKind {
   package static let plan: UInt8 = 2
   package static let snapshot = Note.snapshotKind
   package static let release: UInt8 = 4
+  package static let places: UInt8 = 5
 }
 
 package struct NoteError: Error, Equatable, CustomStringConvertible {

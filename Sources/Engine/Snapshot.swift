@@ -11,7 +11,8 @@ import Sensor
 ///      "parked": [{"sensor": "ns/name", "at": position, "since": nanoseconds,
 ///                  "dependencies": {"dependency": fingerprint}}],
 ///      "lanes": [{"trigger": trigger, "firings": [[position, number], ...],
-///                 "spill": [position, number, oldest position]}]}
+///                 "spill": [position, number, oldest position]}],
+///      "places": {"ns/bus/source/event": {key: value}}}
 ///
 /// Everything up to `asOf` is in it. Of what follows some may be in it too; taking it into account
 /// again changes nothing. Firings are named by the place of their decision, which is held.
@@ -24,6 +25,8 @@ struct Snapshot: Equatable {
   var slots: [TriggerID: [EventReference]] = [:]
   var parked: [SensorID: EngineState.Parked] = [:]
   var lanes: [TriggerID: SavedLane] = [:]
+  /// How far event sources have come.
+  var places: [String: [String: JSON]] = [:]
 
   struct SavedLane: Equatable {
     var firings: [Lane.Place]
@@ -91,7 +94,7 @@ extension Snapshot {
     let json: JSON = [
       "asOf": text(asOf), "cursor": text(cursor), "planned": planned.map(text) ?? .null,
       "sensors": .object(encode(sensors)), "starts": .object(starts), "slots": .array(slots),
-      "parked": .array(parked), "lanes": .array(lanes),
+      "parked": .array(parked), "lanes": .array(lanes), "places": .object(encode(places)),
     ]
     return Note(kind: NoteKind.snapshot, bytes: json.encoded())
   }
@@ -112,6 +115,12 @@ extension Snapshot {
         throw Self.unknown
       }
       starts[id] = position
+    }
+    if case .object(let sources)? = json["places"] {
+      for source in sources {
+        guard case .object(let members) = source.value else { throw Self.unknown }
+        places[source.key] = Dictionary(members.map { ($0.key, $0.value) }) { _, last in last }
+      }
     }
     for slot in slots {
       guard let trigger = slot["trigger"].flatMap({ TriggerID($0) }),
@@ -145,6 +154,16 @@ extension Snapshot {
 
   private static var unknown: NoteError {
     NoteError(description: "a snapshot record is not in a form this version knows")
+  }
+}
+
+private func encode(_ places: [String: [String: JSON]]) -> [JSON.Member] {
+  places.sorted { $0.key < $1.key }.map { source in
+    let members = source.value.sorted { $0.key < $1.key }
+    return JSON.Member(
+      key: source.key,
+      value: .object(members.map { JSON.Member(key: $0.key, value: $0.value) })
+    )
   }
 }
 

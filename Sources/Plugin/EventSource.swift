@@ -1,7 +1,10 @@
 package import Event
 package import Expression
 package import HTTP
+package import HTTPClient
+package import JSON
 package import Manifest
+package import Posix
 
 /// Who an event source entry is: its manifest and its event name.
 package struct EventSourceName: Hashable, Sendable, CustomStringConvertible {
@@ -32,11 +35,35 @@ package protocol EventSource: Sendable {
   ///   secret that does not exist.
   init(_ spec: Spec, name: EventSourceName, host: any SourceHost, _ block: Block)
 
-  /// What it serves on our HTTP listeners.
+  /// What it serves on our HTTP listeners; nothing unless it says so.
   var routes: [Route] { get }
+
+  /// Work that goes on while the source is in force: consuming, polling, watching. Runs on the
+  /// loop of sources and returns soon after its task is cancelled. A source that was not edited
+  /// goes on across a reload. What fails is tried again in here, with waits that grow.
+  func run() async
 
   /// Whether what arrives here was proved to come from somebody who holds a secret.
   var isAuthenticated: Bool { get }
+}
+
+extension EventSource {
+  package var routes: [Route] { [] }
+
+  package func run() async {}
+}
+
+/// How far a source has come in something that it reads, such as a partition or a schedule.
+package struct SourcePlace: Sendable, Equatable {
+  /// Which of the things the source reads.
+  package let key: String
+  /// nil, or `JSON.null`, removes it.
+  package let value: JSON?
+
+  package init(key: String, value: JSON?) {
+    self.key = key
+    self.value = value == .null ? nil : value
+  }
 }
 
 /// One path on one port.
@@ -95,9 +122,29 @@ package struct RouteTLS: Sendable {
 package protocol SourceHost: Sendable {
   var secrets: any SecretStore { get }
 
-  /// Appends an event and waits until it is durable.
-  /// - Throws: `SinkError`.
-  func append(_ event: Event, from name: EventSourceName) async throws(SinkError) -> Stored
+  /// Appends events and, behind them, what the source notes of its places; waits until all of it
+  /// is durable. A crash may leave the events without the places, never the other way round, so an
+  /// event that comes again must have the same id.
+  /// - Returns: one answer per event.
+  /// - Throws: `SinkError`; then nothing was acknowledged and all of it may be tried again.
+  func append(
+    _ events: [Event],
+    places: [SourcePlace],
+    from name: EventSourceName
+  ) async throws(SinkError) -> [Stored]
+
+  /// What the source noted last, by key, also before a restart.
+  func places(of name: EventSourceName) -> [String: JSON]
+
+  /// The loop that sources run on; nil where nothing runs.
+  var loop: EventLoop? { get }
+
+  /// Sends a request to another server and waits for the whole answer, whatever its status.
+  /// - Throws: `OutboundError`.
+  func send(_ request: OutboundRequest) async throws(OutboundError) -> OutboundResponse
+
+  /// Writes a line to the program's log for the operator.
+  func log(_ level: SourceLogLevel, _ message: String, _ fields: [(String, String)])
 
   /// The firing that a request comes from, when the value of its `Signalbox-Cause` is one that
   /// this installation made.
@@ -113,6 +160,50 @@ package protocol SourceHost: Sendable {
   /// `body`, `method`, `authorization`.
   func countRefused(_ name: EventSourceName, _ reason: String)
 }
+
+extension SourceHost {
+  /// Appends an event and waits until it is durable.
+  /// - Throws: `SinkError`.
+  package func append(
+    _ event: Event,
+    from name: EventSourceName
+  ) async throws(SinkError) -> Stored {
+    try await append([event], places: [], from: name).first ?? Stored(isDuplicate: false)
+  }
+
+  /// An event that tells of the source itself, such as a gap in what it reads: source
+  /// `signalbox`, type `signalbox.<notice>`, subject `<notice>`. `append` stores it.
+  /// - Parameters:
+  ///   - id: what tells one notice from another; the same notice comes once.
+  ///   - data: the source's name is put before it.
+  package func notice(
+    _ notice: String,
+    id: String,
+    _ data: [JSON.Member],
+    about name: EventSourceName
+  ) -> Event {
+    let about: [JSON.Member] = [
+      .init(key: "eventSource", value: .string(name.source)),
+      .init(key: "eventName", value: .string(name.event)),
+    ]
+    return Event(
+      id: Event.stableID("notice", notice, name.namespace, name.source, name.event, id),
+      namespace: name.namespace,
+      bus: name.bus,
+      source: Event.noticeSource,
+      type: "signalbox.\(notice)",
+      subject: notice,
+      time: now(),
+      data: JSON.object(about + data).encoded()
+    )
+  }
+
+  /// Suspends for `wait` or until the task is cancelled; at once where nothing runs.
+  package func sleep(for wait: Duration) async { await loop?.sleep(for: wait) }
+}
+
+/// How much a line concerns the operator.
+package enum SourceLogLevel: Sendable { case info, warning, error }
 
 /// Where an event went.
 package struct Stored: Sendable, Equatable {

@@ -1,6 +1,9 @@
 import Event
 import Expression
+import HTTPClient
+import JSON
 import Manifest
+import Posix
 
 /// A source's host with the source's own `filter.expression` in front: what the filter does not
 /// want is counted and not stored, whatever kind of source it comes from.
@@ -16,13 +19,43 @@ struct FilteredHost: SourceHost {
   var secrets: any SecretStore { host.secrets }
   var world: TemplateWorld { host.world }
 
-  func append(_ event: Event, from name: EventSourceName) async throws(SinkError) -> Stored {
+  func append(
+    _ events: [Event],
+    places: [SourcePlace],
+    from name: EventSourceName
+  ) async throws(SinkError) -> [Stored] {
+    let verdicts = events.map { isWanted($0, name) }
+    let wanted = zip(events, verdicts).filter { $0.1 }.map { $0.0 }
+    var stored = ArraySlice<Stored>()
+    if !wanted.isEmpty || !places.isEmpty {
+      stored = try await host.append(wanted, places: places, from: name)[...]
+    }
+    return verdicts.map { isWanted in
+      let answer = isWanted ? stored.popFirst() : nil
+      return answer ?? Stored(isDuplicate: false, isFiltered: true)
+    }
+  }
+
+  /// A notice about the source is nobody's to refuse.
+  private func isWanted(_ event: Event, _ name: EventSourceName) -> Bool {
+    if event.source == Event.noticeSource { return true }
     switch filter.evaluate(event.data) {
-    case .pass: return try await host.append(event, from: name)
+    case .pass: return true
     case .refused: host.countRefused(name, "filtered")
     case .error: host.countRefused(name, "filter-error")
     }
-    return Stored(isDuplicate: false, isFiltered: true)
+    return false
+  }
+
+  func places(of name: EventSourceName) -> [String: JSON] { host.places(of: name) }
+  var loop: EventLoop? { host.loop }
+
+  func send(_ request: OutboundRequest) async throws(OutboundError) -> OutboundResponse {
+    try await host.send(request)
+  }
+
+  func log(_ level: SourceLogLevel, _ message: String, _ fields: [(String, String)]) {
+    host.log(level, message, fields)
   }
 
   func cause(verifying header: String) -> Cause? { host.cause(verifying: header) }

@@ -1,7 +1,9 @@
 import Bus
+import Engine
 import Event
 import Expression
 import HTTPClient
+import JSON
 import Logging
 import Observe
 import Plugin
@@ -12,23 +14,54 @@ struct BusSourceHost: SourceHost {
   let secrets: any SecretStore
   let bus: (any Bus)?
   /// nil where nothing runs.
+  let loop: EventLoop?
+  /// nil where nothing runs.
+  let http: HTTPClient?
+  let places: SourcePlaces
+  /// nil where nothing runs.
   let key: InstallationKey?
   let instruments: Instruments
   let logger: Logger
 
-  func append(_ event: Event, from name: EventSourceName) async throws(SinkError) -> Stored {
+  func append(
+    _ events: [Event],
+    places notes: [SourcePlace],
+    from name: EventSourceName
+  ) async throws(SinkError) -> [Stored] {
     guard let bus else { throw .unavailable("nothing is running") }
     do throws(BusError) {
-      let appended = try await bus.append([.event(event)])
-      let isDuplicate = appended.first?.isDuplicate ?? false
       let labels = ["\(name.namespace)/\(name.source)", name.event]
-      (isDuplicate ? instruments.duplicates : instruments.appended).increment(labels)
-      return Stored(isDuplicate: isDuplicate, otherID: appended.first?.otherID)
+      return try await places.append(events, notes, of: name, to: bus).map { appended in
+        (appended.isDuplicate ? instruments.duplicates : instruments.appended).increment(labels)
+        return Stored(isDuplicate: appended.isDuplicate, otherID: appended.otherID)
+      }
     } catch {
       if case .tooLarge = error { throw .tooLarge }
       logger.error("an event could not be stored", metadata: ["error": "\(error)"])
       throw .unavailable("\(error)")
     }
+  }
+
+  func places(of name: EventSourceName) -> [String: JSON] { places.places(of: name) }
+
+  func send(_ request: OutboundRequest) async throws(OutboundError) -> OutboundResponse {
+    guard let http else { throw OutboundError(.cancelled, "nothing is running") }
+    return try await http.send(request)
+  }
+
+  func log(_ level: SourceLogLevel, _ message: String, _ fields: [(String, String)]) {
+    let metadata = fields.map { ($0.0, Logger.MetadataValue.string($0.1)) }
+    let severity: Logger.Level =
+      switch level {
+      case .info: .info
+      case .warning: .warning
+      case .error: .error
+      }
+    logger.log(
+      level: severity,
+      "\(message)",
+      metadata: Logger.Metadata(metadata) { _, last in last }
+    )
   }
 
   func cause(verifying header: String) -> Cause? { key?.cause(verifying: header) }

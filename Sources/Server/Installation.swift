@@ -23,6 +23,8 @@ actor Installation {
   private let log: EventLog
   private let engine: Engine
   private let loops: [EventLoop]
+  private let sourceLoop: EventLoop
+  private let works: SourceWorks
   private let report: @Sendable (String) -> Void
   private let metrics = Metrics()
   private let instruments: Instruments
@@ -85,10 +87,13 @@ actor Installation {
     for damage in recovery.damages { report("damage in the log: \(damage)") }
     let engineLoop = try EventLoop(name: "engine")
     loops = try (0..<max(1, coreCount())).map { try EventLoop(name: "http-\($0)") }
+    sourceLoop = try EventLoop(name: "sources")
+    works = SourceWorks(sourceLoop)
     let parts = Parts(
       secrets: secrets,
       bus: log,
       loop: engineLoop,
+      sourceLoop: sourceLoop,
       http: try HTTPClient(),
       allowOutbound: configuration.allowOutbound,
       key: try InstallationKey(configuration.data),
@@ -106,6 +111,7 @@ actor Installation {
     engineConfiguration.upkeepInterval = logConfiguration.upkeepInterval
     engine = Engine(
       bus: log,
+      places: parts.places,
       plan: plan.engine,
       loop: engineLoop,
       configuration: engineConfiguration,
@@ -143,11 +149,12 @@ actor Installation {
       handler: Console(
         log: log,
         engine: engine,
-        loops: loops + [engine.loop],
+        loops: loops + [engine.loop, sourceLoop],
         metrics: metrics,
         host: configuration.consoleAddress
       )
     )
+    await works.replace(with: plan.made)
     report("console on \(configuration.consoleAddress):\(configuration.consolePort)")
     control = try await HTTPServer(
       path: configuration.data + "/control.sock",
@@ -185,12 +192,13 @@ actor Installation {
   func stop() async {
     if let control { await control.shutdown(grace: .seconds(1)) }
     for listener in listeners.values { await listener.server.shutdown(grace: .seconds(10)) }
+    await works.replace(with: [])
     if let console { await console.shutdown(grace: .seconds(1)) }
     await engine.stop()
     await parts.http?.close()
     await log.close()
     engine.loop.stop()
-    for loop in loops { loop.stop() }
+    for loop in loops + [sourceLoop] { loop.stop() }
   }
 
   // MARK: Reload
@@ -225,6 +233,7 @@ actor Installation {
       }
     }
     listeners.merge(opened) { old, _ in old }
+    await works.replace(with: next.made)
     plan = next
     logger.info(
       "the manifests were reloaded",
@@ -289,6 +298,9 @@ struct Parts: Sendable {
   /// nil where nothing runs.
   let bus: EventLog?
   let loop: EventLoop?
+  /// nil where nothing runs.
+  var sourceLoop: EventLoop?
+  let places = SourcePlaces()
   let http: HTTPClient?
   let allowOutbound: AllowList
   let key: InstallationKey?
@@ -305,6 +317,9 @@ struct Parts: Sendable {
       sourceHost: BusSourceHost(
         secrets: secrets,
         bus: bus,
+        loop: sourceLoop,
+        http: http,
+        places: places,
         key: key,
         instruments: instruments,
         logger: logger

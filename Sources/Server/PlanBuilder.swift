@@ -21,8 +21,10 @@ struct PlanBuilder {
   struct Plan: Sendable {
     let engine: EnginePlan
     let routes: [Route]
+    let made: [MadeSource]
+
     /// `namespace/source/event` and kind, for the start's message.
-    let sources: [String]
+    var sources: [String] { made.map { "\($0.name) (\($0.kind))" } }
 
     /// In the order of the ports.
     var routesByPort: [(Int, [Route])] {
@@ -39,7 +41,7 @@ struct PlanBuilder {
     )
     let set = reader.read(paths)
     var routes: [Route] = []
-    var sources: [String] = []
+    var made: [MadeSource] = []
     var open: [(key: EventKey, entry: EventSourceEntry)] = []
     for manifest in set.eventSources {
       for entry in manifest.entries {
@@ -53,7 +55,14 @@ struct PlanBuilder {
         guard let source = kind.make(entry.node, entry.path, name, sourceHost, diagnostics) else {
           continue
         }
-        sources.append("\(name) (\(entry.kind))")
+        made.append(
+          MadeSource(
+            name: name,
+            kind: entry.kind,
+            fingerprint: fingerprint(entry.node),
+            source: source
+          )
+        )
         if !source.isAuthenticated { open.append((key(of: name), entry)) }
         for route in source.routes {
           checkFree(route, routes, entry)
@@ -92,7 +101,7 @@ struct PlanBuilder {
     let plan = Plan(
       engine: EnginePlan(sensors: sensors, triggers: triggers),
       routes: routes,
-      sources: sources
+      made: made
     )
     for (_, routes) in plan.routesByPort {
       PortCertificates(routes)?.check(routes, sourceHost.secrets, diagnostics)

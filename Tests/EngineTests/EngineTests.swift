@@ -103,10 +103,12 @@ final class Script: Trigger {
     _ triggers: [TriggerPlan],
     log: EventLog.Configuration = EventLog.Configuration(),
     engine: Engine.Configuration = Engine.Configuration(),
+    places: SourcePlaces = SourcePlaces(),
     clock: @escaping @Sendable () -> Timestamp = { Timestamp(nanoseconds: 0) },
     _ body: (EventLog) async throws -> Void
   ) async throws -> Set<FiringID> {
-    try await run(sensors, triggers, log: log, engine: engine, clock: clock) { (log, _) in
+    try await run(sensors, triggers, log: log, engine: engine, places: places, clock: clock) {
+      (log, _) in
       try await body(log)
     }
   }
@@ -117,6 +119,7 @@ final class Script: Trigger {
     _ triggers: [TriggerPlan],
     log settings: EventLog.Configuration = EventLog.Configuration(),
     engine configuration: Engine.Configuration = Engine.Configuration(),
+    places: SourcePlaces = SourcePlaces(),
     clock: @escaping @Sendable () -> Timestamp = { Timestamp(nanoseconds: 0) },
     _ body: (EventLog, Engine) async throws -> Void
   ) async throws -> Set<FiringID> {
@@ -126,6 +129,7 @@ final class Script: Trigger {
     logger.logLevel = .critical
     let engine = Engine(
       bus: log,
+      places: places,
       plan: EnginePlan(sensors: sensors, triggers: triggers),
       loop: loop,
       configuration: configuration,

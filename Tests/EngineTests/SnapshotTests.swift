@@ -12,7 +12,7 @@ import Testing
 
 extension EngineTests {
   /// A log that lets everything go at once that is not held, in small segments.
-  private func forgetful() -> EventLog.Configuration {
+  func forgetful() -> EventLog.Configuration {
     var settings = EventLog.Configuration()
     settings.segmentBytes = 2000
     settings.maxAge = .zero

@@ -8,41 +8,8 @@ import Plugin
 import Synchronization
 import Testing
 
-/// Keeps what is appended and the reasons of what is refused.
-private final class Sink: SourceHost, SecretStore {
-  private let kept = Mutex<(events: [Event], reasons: [String])>(([], []))
-  var secrets: any SecretStore { self }
-  var events: [Event] { kept.withLock { $0.events } }
-  var reasons: [String] { kept.withLock { $0.reasons } }
-
-  func secret(name: String, key: String) throws(SecretError) -> Secret {
-    throw SecretError("no secret")
-  }
-
-  func liveSecrets(name: String, key: String) throws(SecretError) -> [Secret] { [] }
-
-  func append(_ event: Event, from name: EventSourceName) async throws(SinkError) -> Stored {
-    kept.withLock { $0.events.append(event) }
-    return Stored(isDuplicate: false)
-  }
-
-  func now() -> Timestamp { Timestamp(nanoseconds: 0) }
-  func cause(verifying header: String) -> Cause? { nil }
-  var world: TemplateWorld {
-    TemplateWorld(
-      now: { GoTime(seconds: 0, nanoseconds: 0, zone: .utc) },
-      zoneFile: { _ in nil },
-      random: { 4 }
-    )
-  }
-
-  func countRefused(_ name: EventSourceName, _ reason: String) {
-    kept.withLock { $0.reasons.append(reason) }
-  }
-}
-
 @Suite struct FilterTests {
-  private let sink = Sink()
+  private let sink = RecordingHost()
 
   private func make(_ filter: JSON, _ diagnostics: Diagnostics) throws -> (any EventSource)? {
     let spec: JSON = [

@@ -10,43 +10,10 @@ import Synchronization
 import TLS
 import Testing
 
-/// Keeps what sources append.
-private final class Sink: SourceHost, SecretStore {
-  private let stored = Mutex<[Event]>([])
-  var secrets: any SecretStore { self }
-  var events: [Event] { stored.withLock { $0 } }
-
-  func secret(name: String, key: String) throws(SecretError) -> Secret {
-    guard name == "github" else { throw SecretError("no secret") }
-    return Secret(Array(key == "previous" ? "old canary".utf8 : "canary".utf8))
-  }
-
-  func liveSecrets(name: String, key: String) throws(SecretError) -> [Secret] {
-    [try secret(name: name, key: key), try secret(name: name, key: "previous")]
-  }
-
-  func append(_ event: Event, from name: EventSourceName) async throws(SinkError) -> Stored {
-    stored.withLock { events in
-      let isDuplicate = events.contains { $0.identity == event.identity }
-      if !isDuplicate { events.append(event) }
-      return Stored(isDuplicate: isDuplicate)
-    }
-  }
-
-  func cause(verifying header: String) -> Cause? { nil }
-  func now() -> Timestamp { Timestamp(nanoseconds: 0) }
-  var world: TemplateWorld {
-    TemplateWorld(
-      now: { GoTime(seconds: 0, nanoseconds: 0, zone: .utc) },
-      zoneFile: { _ in nil },
-      random: { 4 }
-    )
-  }
-  func countRefused(_ name: EventSourceName, _ reason: String) {}
-}
-
 @Suite struct GitHubTests {
-  private let sink = Sink()
+  private let sink = RecordingHost(secrets: [
+    "github/secret": "canary", "github/secret.previous": "old canary",
+  ])
 
   private func source() throws -> any EventSource {
     let spec: JSON = [

@@ -1,0 +1,85 @@
+import Event
+import Expression
+import HTTPClient
+import JSON
+import Plugin
+import Posix
+import Synchronization
+
+/// A host that keeps what sources append, note, log and refuse.
+final class RecordingHost: SourceHost, SecretStore {
+  private struct State {
+    var events: [Event] = []
+    var reasons: [String] = []
+    var lines: [String] = []
+    var places: [EventSourceName: [String: JSON]] = [:]
+  }
+
+  private let state = Mutex(State())
+  /// Values by `name/key`.
+  private let values: [String: String]
+  let loop: EventLoop?
+
+  init(secrets values: [String: String] = [:], loop: EventLoop? = nil) {
+    self.values = values
+    self.loop = loop
+  }
+
+  var secrets: any SecretStore { self }
+  var events: [Event] { state.withLock { $0.events } }
+  var reasons: [String] { state.withLock { $0.reasons } }
+  var lines: [String] { state.withLock { $0.lines } }
+
+  func secret(name: String, key: String) throws(SecretError) -> Secret {
+    guard let value = values["\(name)/\(key)"] else { throw SecretError("no secret") }
+    return Secret(Array(value.utf8))
+  }
+
+  func liveSecrets(name: String, key: String) throws(SecretError) -> [Secret] {
+    let current = try secret(name: name, key: key)
+    guard let previous = values["\(name)/\(key).previous"] else { return [current] }
+    return [current, Secret(Array(previous.utf8))]
+  }
+
+  func append(
+    _ events: [Event],
+    places: [SourcePlace],
+    from name: EventSourceName
+  ) async throws(SinkError) -> [Stored] {
+    state.withLock { state in
+      for place in places { state.places[name, default: [:]][place.key] = place.value }
+      return events.map { event in
+        let isDuplicate = state.events.contains { $0.identity == event.identity }
+        if !isDuplicate { state.events.append(event) }
+        return Stored(isDuplicate: isDuplicate)
+      }
+    }
+  }
+
+  func places(of name: EventSourceName) -> [String: JSON] {
+    state.withLock { $0.places[name] ?? [:] }
+  }
+
+  func send(_ request: OutboundRequest) async throws(OutboundError) -> OutboundResponse {
+    throw OutboundError(.cancelled, "this host sends nothing")
+  }
+
+  func log(_ level: SourceLogLevel, _ message: String, _ fields: [(String, String)]) {
+    let line = ([message] + fields.map { "\($0.0)=\($0.1)" }).joined(separator: " ")
+    state.withLock { $0.lines.append(line) }
+  }
+
+  func cause(verifying header: String) -> Cause? { nil }
+  func now() -> Timestamp { Timestamp(nanoseconds: 0) }
+  var world: TemplateWorld {
+    TemplateWorld(
+      now: { GoTime(seconds: 0, nanoseconds: 0, zone: .utc) },
+      zoneFile: { _ in nil },
+      random: { 4 }
+    )
+  }
+
+  func countRefused(_ name: EventSourceName, _ reason: String) {
+    state.withLock { $0.reasons.append(reason) }
+  }
+}
