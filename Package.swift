@@ -111,7 +111,10 @@ let package = Package(
     tests("TLSTests", ["TLS", "COpenSSL", "TestKit"]),
     tests("JSONTests", ["JSON"]),
     tests("ExpressionTests", ["Expression", "JSON", "TestKit", "signalbox"]),
-    tests("ManifestTests", ["Manifest", "JSON"]),
+    tests(
+      "ManifestTests",
+      ["Manifest", "JSON", "Server", "EventSources", "Triggers", "Plugin", "TestKit", "signalbox"]
+    ),
     tests("HTTPClientTests", ["HTTPClient", "HTTP", "Posix", "TestKit"]),
     tests("SensorTests", ["Sensor", "Expression", "JSON", "Event"]),
     tests("HTTPTests", ["HTTP", "Posix", "TLS", "TestKit", "CNGHTTP2"]),

@@ -50,10 +50,7 @@ extension DocumentReader {
     signalbox(spec)
     var entries: [EventSourceEntry] = []
     for kind in Set(knownSourceKinds).union(sourceKinds).sorted() {
-      guard sourceKinds.contains(kind) else {
-        spec.notSupportedYet(kind)
-        continue
-      }
+      if !sourceKinds.contains(kind) { refuse(kind, spec) }
       entries += spec.named(kind).map { entry in
         EventSourceEntry(
           kind: kind,
@@ -84,7 +81,7 @@ extension DocumentReader {
       }
     }
     spec.finish()
-    if knownSourceKinds.allSatisfy({ spec.named($0).isEmpty }), entries.isEmpty {
+    if entries.isEmpty {
       spec.error(
         nil,
         "found no event, expected at least one under a kind such as webhook or github"
@@ -95,7 +92,16 @@ extension DocumentReader {
       name: identity.name,
       bus: bus,
       mark: identity.mark,
-      entries: entries
+      entries: entries.filter { sourceKinds.contains($0.kind) }
     )
+  }
+
+  /// A kind that is not built yet: what is misspelt in it is told all the same.
+  private func refuse(_ kind: String, _ spec: Block) {
+    spec.notSupportedYet(kind)
+    for entry in spec.named(kind) {
+      let path = spec.child(kind) + "." + entry.key
+      KnownFields.sources[kind]?.check(entry.node, path: path, diagnostics)
+    }
   }
 }

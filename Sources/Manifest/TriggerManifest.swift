@@ -151,6 +151,10 @@ extension DocumentReader {
     // Asked by presence, not by value: `log: {}` is a trigger, `log:` alone is not.
     let found = known.filter { template.contains($0) }
     guard let kind = found.first else {
+      if let (written, kind) = unbuiltKind(template, known) {
+        template.error(written, "is not supported yet; its name is '\(kind)'")
+        return ("", nil)
+      }
       let built = triggerKinds.sorted().joined(separator: ", ")
       template.error(nil, "found no trigger kind, expected one of \(built)")
       return ("", nil)
@@ -161,8 +165,23 @@ extension DocumentReader {
         "found the kinds \(found.joined(separator: ", ")), expected one of them"
       )
     }
-    for kind in found where !triggerKinds.contains(kind) { template.notSupportedYet(kind) }
+    for kind in found where !triggerKinds.contains(kind) {
+      template.notSupportedYet(kind)
+      guard let node = template.node(kind) else { continue }
+      KnownFields.triggers[kind]?.check(node, path: template.child(kind), diagnostics)
+    }
     return (kind, triggerKinds.contains(kind) ? template.block(kind) : nil)
+  }
+
+  /// A kind that is not built and not spelt as it should be: `openwhisk`.
+  private func unbuiltKind(_ template: Block, _ known: [String]) -> (written: String, String)? {
+    guard case .mapping(let entries) = template.node.value else { return nil }
+    for kind in known where !triggerKinds.contains(kind) {
+      let found = entries.first { $0.key != kind && $0.key.lowercased() == kind.lowercased() }
+      guard let found, template.contains(found.key) else { continue }
+      return (found.key, kind)
+    }
+    return nil
   }
 
   private func backoff(_ block: Block) -> RetryManifest {

@@ -308,7 +308,7 @@ struct Parts: Sendable {
   let instruments: Instruments
   let logger: Logger
   /// This program again, as what runs jq.
-  let jq = JQWorkers(program: "/proc/self/exe")
+  var jq = JQWorkers(program: "/proc/self/exe")
 
   func builder(_ diagnostics: Diagnostics) -> PlanBuilder {
     PlanBuilder(

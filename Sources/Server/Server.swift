@@ -1,3 +1,4 @@
+import Expression
 package import HTTPClient
 package import Logging
 package import Manifest
@@ -45,7 +46,12 @@ package struct Server {
   package struct Refused: Error {}
 
   /// Reads manifests as `run` would, and starts nothing.
-  package static func validate(_ paths: [String], secrets: String) -> [Diagnostic] {
+  /// - Parameter program: the path of this program, which checks jq programs.
+  package static func validate(
+    _ paths: [String],
+    secrets: String,
+    program: String = "/proc/self/exe"
+  ) -> [Diagnostic] {
     let diagnostics = Diagnostics()
     let parts = Parts(
       secrets: FolderSecrets(folder: secrets),
@@ -56,7 +62,8 @@ package struct Server {
       key: nil,
       jobs: "",
       instruments: Instruments(in: Metrics()),
-      logger: Logger(label: "signalbox")
+      logger: Logger(label: "signalbox"),
+      jq: JQWorkers(program: program, count: 1)
     )
     _ = parts.builder(diagnostics).build(paths)
     return diagnostics.sorted

@@ -149,6 +149,23 @@ struct Case: CustomTestStringConvertible, Sendable {
       "4:8: error: spec.kafka: is not supported yet",
       "4:24: error: spec.webhok: found an unknown key 'webhok'; did you mean 'webhook'?"
     ),
+    // What is not built yet is known to the bottom.
+    Case(
+      eventSource("{kafka: {a: {urll: x, tls: {caCert: x}}}, sns: {b: 1}}"),
+      "4:8: error: spec.kafka: is not supported yet",
+      "4:20: error: spec.kafka.a.urll: found an unknown key 'urll'; did you mean 'url'?",
+      "4:35: error: spec.kafka.a.tls.caCert: found an unknown key 'caCert', expected one of "
+        + "caCertSecret, clientCertSecret, clientKeySecret, enabled, insecureSkipVerify",
+      "4:49: error: spec.sns: is not supported yet",
+      "4:58: error: spec.sns.b: found a number, expected a mapping"
+    ),
+    Case(
+      eventSource("{kafka: {a: {}}, sns: {a: {}}}"),
+      "4:8: error: spec.kafka: is not supported yet",
+      "4:24: error: spec.sns: is not supported yet",
+      "4:30: error: spec.sns.a: found the event name 'a' again, expected one entry of that name in "
+        + "an event source; the first is at f:4:16"
+    ),
     Case(
       eventSource("{webhook: {a: {}}, template: {}, replicas: 2, eventBusName: X}"),
       "4:26: info: spec.template: has no meaning outside Kubernetes and is not used",
@@ -272,6 +289,21 @@ struct Case: CustomTestStringConvertible, Sendable {
         + "command, http, log",
       "6:80: error: spec.triggers[2].template: found no trigger kind, expected one of "
         + "command, http, log"
+    ),
+    Case(
+      sensor(
+        triggers: "[{template: {name: a, openwhisk: {}}}, {template: {name: b, k8s: {operaton: x, "
+          + "source: {url: {verifycert: true}}, parameters: [{scr: {}}]}}}]"
+      ),
+      "6:35: error: spec.triggers[0].template.openwhisk: is not supported yet; its name is "
+        + "'openWhisk'",
+      "6:73: error: spec.triggers[1].template.k8s: is not supported yet",
+      "6:79: error: spec.triggers[1].template.k8s.operaton: found an unknown key 'operaton'; did "
+        + "you mean 'operation'?",
+      "6:119: warning: spec.triggers[1].template.k8s.source.url.verifycert: has no effect, here as "
+        + "in Argo Events; did you mean 'verifyCert'?",
+      "6:141: error: spec.triggers[1].template.k8s.parameters[0].scr: found an unknown key 'scr'; "
+        + "did you mean 'src'?"
     ),
     Case(
       sensor(

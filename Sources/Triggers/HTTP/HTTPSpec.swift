@@ -20,7 +20,12 @@ package struct HTTPSpec: ManifestBlock, Sendable {
   }
 
   package init(from block: Block) {
-    url = block.requiredString("url")
+    if !block.contains("url"), let old = block.string("serverURL"), !old.isEmpty {
+      block.warning("serverURL", "is the old name of 'url' and is read as that")
+      url = old
+    } else {
+      url = block.requiredString("url")
+    }
     let word = block.string("method") ?? ""
     let method = OutboundRequest.Method(rawValue: word.isEmpty ? "POST" : word)
     if method == nil {
