@@ -31,6 +31,55 @@ int clinux_accept(int listener) {
   return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
+enum { passed_max = 253 };
+
+ssize_t clinux_send_descriptors(int socket, const void *bytes, size_t length, const int *fds,
+                                int count) {
+  if (count < 1 || count > passed_max) {
+    errno = E2BIG;
+    return -1;
+  }
+  union {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(passed_max * sizeof(int))];
+  } control;
+  memset(&control, 0, sizeof control);
+  struct iovec part = {(void *)bytes, length};
+  struct msghdr message = {.msg_iov = &part,
+                           .msg_iovlen = 1,
+                           .msg_control = control.bytes,
+                           .msg_controllen = CMSG_SPACE((size_t)count * sizeof(int))};
+  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN((size_t)count * sizeof(int));
+  memcpy(CMSG_DATA(header), fds, (size_t)count * sizeof(int));
+  return sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
+ssize_t clinux_receive_descriptors(int socket, void *bytes, size_t length, int *fds, int *count) {
+  union {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(passed_max * sizeof(int))];
+  } control;
+  struct iovec part = {bytes, length};
+  struct msghdr message = {.msg_iov = &part,
+                           .msg_iovlen = 1,
+                           .msg_control = control.bytes,
+                           .msg_controllen = sizeof control.bytes};
+  *count = 0;
+  ssize_t got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  if (got < 0) return got;
+  for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header;
+       header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    size_t size = header->cmsg_len - CMSG_LEN(0);
+    memcpy(fds + *count, CMSG_DATA(header), size);
+    *count += (int)(size / sizeof(int));
+  }
+  return got;
+}
+
 static volatile int forward_fds[NSIG];
 
 static void forward(int number) {

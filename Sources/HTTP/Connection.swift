@@ -11,8 +11,10 @@ protocol Conversation: AnyObject {
   func outputSent()
   /// Looks at its deadlines; called now and then.
   func sweep(_ now: MonotonicTime)
-  /// No new requests: ends when those that were accepted are answered.
+  /// The next request is the last one: ends when those that were accepted are answered.
   func drain()
+  /// Ends now if no request is under way.
+  func dismiss()
   /// The connection is gone; nothing may be sent any more.
   func closed()
 }
@@ -33,11 +35,14 @@ final class Connection: @unchecked Sendable {
   private var state = State.open
   private var conversation: (any Conversation)?
   private var isPeerFinished = false
+  private var hasReceived = false
   private var isReading = true
 
   private var input: [UInt8] = []
   private var output: [UInt8] = []
   private var sent = 0
+  /// Go with the next byte that is sent.
+  private var descriptors: [SharedDescriptor] = []
   /// When bytes last left, or began to wait.
   private var progress: MonotonicTime
   /// Ends what no conversation watches over: the first bytes and the last ones.
@@ -64,12 +69,20 @@ final class Connection: @unchecked Sendable {
     } catch { close() }
   }
 
-  /// No new requests: an idle connection goes, another one after its answers.
+  /// The next request is the last one. An idle connection stays for a moment: its client may have
+  /// sent a request already, and would lose it if the connection went now.
   func drain() {
     // What has reached this machine counts as accepted.
     if isReading && state == .open { receive() }
+    if state == .open { conversation?.drain() }
+  }
+
+  /// Nothing came since `drain`: an idle connection goes.
+  func dismiss() {
     guard state == .open else { return }
-    if let conversation { conversation.drain() } else { close() }
+    if let conversation { return conversation.dismiss() }
+    // A handshake under way has its own deadline.
+    if !hasReceived { finish() }
   }
 
   func close() {
@@ -119,6 +132,7 @@ final class Connection: @unchecked Sendable {
     case .wouldBlock: return
     case .closed: peerFinished()
     case .bytes(let count):
+      hasReceived = true
       guard state == .open else {
         drained += count
         input = []
@@ -160,6 +174,7 @@ final class Connection: @unchecked Sendable {
     }
     let bytes = input
     input = []
+    if pool.isDraining { conversation?.drain() }
     conversation?.receive(bytes)
   }
 
@@ -178,8 +193,9 @@ final class Connection: @unchecked Sendable {
   var pending: Int { output.count - sent }
 
   /// Sends what the peer takes at once and keeps the rest. Whether all has left.
-  func send(_ bytes: [UInt8]) -> Bool {
+  func send(_ bytes: [UInt8], passing descriptors: [SharedDescriptor] = []) -> Bool {
     guard state == .open else { return false }
+    if !descriptors.isEmpty { self.descriptors = descriptors }
     guard let tls else { return push(bytes) }
     guard tls.send(bytes) else {
       close()
@@ -219,8 +235,13 @@ final class Connection: @unchecked Sendable {
 
   private func flush() -> Bool {
     while sent < output.count {
-      switch Socket.send(socket.raw, output, from: sent) {
+      let transfer =
+        descriptors.isEmpty
+        ? Socket.send(socket.raw, output, from: sent)
+        : Socket.send(socket.raw, output, from: sent, passing: descriptors)
+      switch transfer {
       case .bytes(let count):
+        descriptors = []
         sent += count
         progress = pool.loop.now
       case .wouldBlock:
@@ -240,7 +261,8 @@ final class Connection: @unchecked Sendable {
   private func linger() {
     if isPeerFinished { return close() }
     state = .lingering
-    deadline = pool.loop.now + pool.limits.lingerTime
+    let time = pool.limits.lingerTime
+    deadline = pool.loop.now + (pool.isDraining ? min(time, .seconds(1)) : time)
     Socket.finishSending(socket.raw)
     interest()
   }

@@ -82,8 +82,20 @@ final class ConnectionPool: @unchecked Sendable {
     for connection in connections { connection.drain() }
     if connections.isEmpty { return then() }
     drained = then
+    loop.timer(after: min(grace, limits.quietTime)) { [weak self] in
+      for connection in self?.connections ?? [] { connection.dismiss() }
+      self?.hurry()
+    }
     loop.timer(after: grace) { [weak self] in
       for connection in self?.connections ?? [] { connection.close() }
+    }
+  }
+
+  /// Somebody waits for the end: deadlines are looked at more often.
+  private func hurry() {
+    for connection in connections { connection.sweep(loop.now) }
+    if !connections.isEmpty {
+      loop.timer(after: .milliseconds(50)) { [weak self] in self?.hurry() }
     }
   }
 

@@ -47,10 +47,9 @@ final class H1Conversation: Conversation, @unchecked Sendable {
     advance()
   }
 
-  func drain() {
-    isLast = true
-    if phase == .idle { connection.close() }
-  }
+  func drain() { isLast = true }
+
+  func dismiss() { if phase == .idle { connection.finish() } }
 
   func closed() {
     phase = .ended
@@ -155,7 +154,7 @@ final class H1Conversation: Conversation, @unchecked Sendable {
     pool.observer.answered(response.status)
     head = nil
     phase = .sending
-    guard connection.send(bytes) else { return }
+    guard connection.send(bytes, passing: response.descriptors) else { return }
     sentAnswer()
     // A pipelined request may wait behind an answer that came from a task.
     advance()

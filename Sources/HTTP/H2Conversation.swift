@@ -81,6 +81,8 @@ import Posix
     pump()
   }
 
+  func dismiss() {}
+
   func closed() {
     isEnded = true
     streams = [:]

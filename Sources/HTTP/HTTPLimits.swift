@@ -17,6 +17,9 @@ package struct HTTPLimits: Sendable {
   package var sendTime = Duration.seconds(30)
   /// For a peer to read the last answer while it still sends.
   package var lingerTime = Duration.seconds(5)
+  /// How long an idle connection may still bring a request when the server stops; it is answered,
+  /// and the connection closed.
+  package var quietTime = Duration.milliseconds(250)
   /// Open connections; beyond, new ones get 503 and are closed.
   package var connections = 10_000
   /// Requests at the same time on one connection of HTTP/2.

@@ -1,4 +1,5 @@
 package import Posix
+import Synchronization
 package import TLS
 
 /// How a new connection's bytes pass.
@@ -33,6 +34,22 @@ package final class HTTPServer: Sendable {
     let socket = try Socket.listen(address, port)
     let port = try Socket.port(socket)
     try await self.init(socket, port, loops, limits, observer, encryption, handler)
+  }
+
+  /// Serves a socket that listens already.
+  /// - Parameter isShared: somebody else holds the socket too and will serve it after us.
+  package convenience init(
+    socket: consuming FileDescriptor,
+    isShared: Bool,
+    loops: [EventLoop],
+    limits: HTTPLimits = HTTPLimits(),
+    observer: HTTPObserver = HTTPObserver(),
+    encryption: @escaping @Sendable () -> Encryption = { .plain },
+    handler: any RequestHandler
+  ) async throws(SystemError) {
+    let port = try Socket.port(socket)
+    try await self.init(socket, port, loops, limits, observer, encryption, handler)
+    if isShared { leaveQueue() }
   }
 
   /// Listens on a socket file with mode 0600.
@@ -77,6 +94,18 @@ package final class HTTPServer: Sendable {
     if let failure { throw failure }
   }
 
+  /// The listening socket, for a process that is going to serve it.
+  package func sharedSocket() async throws(SystemError) -> SharedDescriptor {
+    let copied: Result<SharedDescriptor, SystemError> = await withCheckedContinuation { answer in
+      listener.loop.post { [listener] in answer.resume(returning: listener.copy()) }
+    }
+    return try copied.get()
+  }
+
+  /// From now on, connections that nobody has accepted when the server stops are left to whoever
+  /// else holds the socket.
+  package func leaveQueue() { listener.isShared.store(true, ordering: .relaxed) }
+
   /// Stops listening, lets requests that were accepted finish, and cuts what is left after
   /// `grace`.
   package func shutdown(grace: Duration) async {
@@ -109,6 +138,7 @@ private final class Listener: @unchecked Sendable {
   private var socket: FileDescriptor?
   private var watch: EventLoop.Watch?
   private var turn = 0
+  let isShared = Atomic(false)
 
   init(
     _ socket: consuming FileDescriptor,
@@ -132,9 +162,14 @@ private final class Listener: @unchecked Sendable {
     } catch { return error }
   }
 
+  func copy() -> Result<SharedDescriptor, SystemError> {
+    guard let fd = socket?.raw else { return .failure(.closed) }
+    return Result { () throws(SystemError) in try SharedDescriptor(copying: fd) }
+  }
+
   func stop() {
     // Who is in the kernel's queue has been told that the connection stands.
-    accept(atMost: 4096)
+    if !isShared.load(ordering: .relaxed) { accept(atMost: 4096) }
     watch?.cancel()
     watch = nil
     socket = nil

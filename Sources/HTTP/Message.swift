@@ -1,3 +1,5 @@
+package import Posix
+
 /// The head of a request, whatever the protocol version it came by.
 package struct RequestHead: Sendable, Equatable {
   package let method: String
@@ -30,6 +32,9 @@ package struct Response: Sendable {
   package var status: Int
   package var headers: Headers
   package var body: [UInt8]
+  /// Copies of these go beside the answer's first byte. Only HTTP/1.1 over a socket file carries
+  /// them.
+  package var descriptors: [SharedDescriptor] = []
 
   package init(status: Int, headers: Headers = Headers(), body: [UInt8] = []) {
     self.status = status

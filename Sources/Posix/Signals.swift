@@ -20,6 +20,25 @@ package enum Signals {
   package static func ignoreBrokenPipes() { _ = signal(SIGPIPE, SIG_IGN) }
 }
 
+/// An eventfd that the program rings itself; `EventLoop.readable(of:)` hears it.
+package final class Bell: Sendable {
+  private let counter: FileDescriptor
+  package var raw: Int32 { counter.raw }
+
+  package init() throws(SystemError) {
+    let raw = try retryingInterrupts("eventfd") {
+      eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
+    }
+    counter = FileDescriptor(owning: raw)
+  }
+
+  package func ring() {
+    var one: UInt64 = 1
+    // EAGAIN means that it has been ringing for long.
+    _ = unsafe write(counter.raw, &one, 8)
+  }
+}
+
 extension EventLoop {
   /// Suspends until one of `counters` (eventfd) counts, empties and returns it. From anywhere.
   package func readable(of counters: [Int32]) async -> Int32 {

@@ -20,6 +20,9 @@ package struct SystemError: Error, Equatable, CustomStringConvertible {
     return subject.isEmpty ? "\(call): \(reason)" : "\(call) \(subject): \(reason)"
   }
 
+  /// A descriptor that was closed already.
+  package static var closed: SystemError { SystemError("dup", code: EBADF) }
+
   /// Nothing is there (`ENOENT`).
   package var isMissing: Bool { code == ENOENT }
 

@@ -15,7 +15,15 @@ struct Control: RequestHandler {
         let reload = await installation.reload()
         return .json(reload.isDone ? 200 : 422, reload.json.encoded())
       }
-    default: return .answer(.text(404, "there are GET /status and POST /reload"))
+    case ("POST", "/takeover"):
+      return .read(bodyLimit: 0) { _ in await installation.handOut() }
+    case ("POST", "/takeover/confirm"):
+      return .read(bodyLimit: 0) { _ in
+        await installation.handOver()
+        return .json(202, JSON.object([.init(key: "stopping", value: true)]).encoded())
+      }
+    default:
+      return .answer(.text(404, "there are GET /status, POST /reload and POST /takeover"))
     }
   }
 }

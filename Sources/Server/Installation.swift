@@ -22,18 +22,19 @@ actor Installation {
   private let secrets: FolderSecrets
   private let log: EventLog
   private let engine: Engine
-  private let loops: [EventLoop]
+  let loops: [EventLoop]
   private let sourceLoop: EventLoop
   private let works: SourceWorks
   private let report: @Sendable (String) -> Void
   private let metrics = Metrics()
   private let instruments: Instruments
   private var plan: PlanBuilder.Plan
-  private var listeners: [Int: Listener] = [:]
-  private var console: HTTPServer?
+  private(set) var listeners: [Int: Listener] = [:]
+  let startup: Startup
+  private(set) var console: HTTPServer?
   private var control: HTTPServer?
 
-  private struct Listener {
+  struct Listener {
     let server: HTTPServer
     let routes: PortRoutes
     let certificates: PortTLS
@@ -44,8 +45,10 @@ actor Installation {
   init(
     _ configuration: Server.Configuration,
     _ logger: Logger,
+    _ startup: Startup,
     report: @escaping @Sendable (String) -> Void
   ) async throws {
+    self.startup = startup
     self.configuration = configuration
     self.logger = logger
     self.report = report
@@ -78,9 +81,11 @@ actor Installation {
         ]
       )
     }
-    let (log, recovery) = try EventLog.open(
+    let (log, recovery) = try await EventLog.open(
       folder: configuration.data + "/log",
-      logConfiguration
+      logConfiguration,
+      patience: startup.patience,
+      on: startup.loop
     )
     self.log = log
     if recovery.cutBytes > 0 { report("cut a torn tail of \(recovery.cutBytes) bytes") }
@@ -142,11 +147,10 @@ actor Installation {
     for (port, routes) in plan.routesByPort {
       listeners[port] = try await listen(port, routes)
     }
-    console = try await HTTPServer(
-      address: configuration.consoleAddress,
-      port: configuration.consolePort,
-      loops: loops,
-      handler: Console(
+    console = try await serve(
+      configuration.consoleAddress,
+      configuration.consolePort,
+      Console(
         log: log,
         engine: engine,
         loops: loops + [engine.loop, sourceLoop],
@@ -156,6 +160,7 @@ actor Installation {
     )
     await works.replace(with: plan.made)
     report("console on \(configuration.consoleAddress):\(configuration.consolePort)")
+    startup.sockets.closeOwn()
     control = try await HTTPServer(
       path: configuration.data + "/control.sock",
       loops: [loops[0]],
@@ -170,18 +175,16 @@ actor Installation {
     let table = PortRoutes(routes)
     let (label, instruments) = ("\(port)", instruments)
     let certificates = PortTLS(PortCertificates(routes), secrets, logger)
-    let server = try await HTTPServer(
-      address: configuration.address,
-      port: port,
-      loops: loops,
-      observer: HTTPObserver(
+    let server = try await serve(
+      configuration.address,
+      port,
+      table,
+      HTTPObserver(
         answered: { instruments.requests.increment([label, "\($0)"]) },
         connections: { instruments.connections.add(Double($0), [label]) },
         misused: { instruments.misuses.increment([label, $0.rawValue]) }
-      ),
-      encryption: { certificates.encryption() },
-      handler: table
-    )
+      )
+    ) { certificates.encryption() }
     let paths = routes.map(\.path).joined(separator: " ")
     let scheme = routes.contains { $0.tls != nil } ? "https" : "http"
     report("listening on \(configuration.address):\(port) (\(scheme)) for \(paths)")
@@ -191,9 +194,14 @@ actor Installation {
   /// Stops taking requests, finishes those that were accepted, and closes the log.
   func stop() async {
     if let control { await control.shutdown(grace: .seconds(1)) }
-    for listener in listeners.values { await listener.server.shutdown(grace: .seconds(10)) }
-    await works.replace(with: [])
-    if let console { await console.shutdown(grace: .seconds(1)) }
+    // All at once: one that waits for an answer must not keep the others serving.
+    await withDiscardingTaskGroup { group in
+      for listener in listeners.values {
+        group.addTask { await listener.server.shutdown(grace: .seconds(10)) }
+      }
+      if let console { group.addTask { await console.shutdown(grace: .seconds(1)) } }
+      group.addTask { [works] in await works.replace(with: []) }
+    }
     await engine.stop()
     await parts.http?.close()
     await log.close()

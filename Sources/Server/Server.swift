@@ -20,6 +20,9 @@ package struct Server {
     package var hopLimit: Int
     /// Where requests may go when an event chose the target.
     package var allowOutbound: AllowList
+    /// Whether to take the place of the program that runs on `data`, its listening sockets
+    /// included.
+    package var takesOver = false
 
     package init(
       manifests: [String],
@@ -52,6 +55,15 @@ package struct Server {
     secrets: String,
     program: String = "/proc/self/exe"
   ) -> [Diagnostic] {
+    check(paths, secrets: secrets, program: program).found
+  }
+
+  /// What is wrong with manifests, and the ports they want.
+  private static func check(
+    _ paths: [String],
+    secrets: String,
+    program: String = "/proc/self/exe"
+  ) -> (found: [Diagnostic], ports: [Int]) {
     let diagnostics = Diagnostics()
     let parts = Parts(
       secrets: FolderSecrets(folder: secrets),
@@ -65,13 +77,37 @@ package struct Server {
       logger: Logger(label: "signalbox"),
       jq: JQWorkers(program: program, count: 1)
     )
-    _ = parts.builder(diagnostics).build(paths)
-    return diagnostics.sorted
+    let plan = parts.builder(diagnostics).build(paths)
+    return (diagnostics.sorted, plan?.routesByPort.map(\.0) ?? [])
+  }
+
+  /// Receives the sockets of the program that runs, and has it stop once nothing that can be
+  /// known beforehand is in the way.
+  private static func takeOver(
+    _ configuration: Configuration,
+    _ ports: [Int],
+    _ sockets: ListeningSockets,
+    _ report: (String) -> Void
+  ) throws {
+    guard let predecessor = try Predecessor.ask(configuration.data, sockets) else {
+      return report("nothing runs on \(configuration.data) that could be taken over")
+    }
+    report("received the sockets of process \(predecessor.process) for ports \(sockets.ports)")
+    for port in ports {
+      try sockets.check(configuration.address, port)
+      try sockets.bind(configuration.address, port)
+    }
+    try sockets.check(configuration.consoleAddress, configuration.consolePort)
+    if configuration.consolePort != 0 {
+      try sockets.bind(configuration.consoleAddress, configuration.consolePort)
+    }
+    try predecessor.dismiss()
   }
 
   /// Runs until `stop` is readable; reads the manifests anew when `reload` is.
   /// - Parameter report: takes what is found in the manifests, and what was started, in words.
-  /// - Throws: `Refused`, `LogError`, `SystemError`, `BusError` or `NoteError` when it cannot start.
+  /// - Throws: `Refused`, `LogError`, `SystemError`, `BusError`, `NoteError`, or an error in words
+  ///   when it cannot start.
   package static func run(
     _ configuration: Configuration,
     logger: Logger,
@@ -80,15 +116,37 @@ package struct Server {
     report: @escaping @Sendable (String) -> Void
   ) async throws {
     // Before the log: manifests with errors leave no trace.
-    let found = validate(configuration.manifests, secrets: configuration.secrets)
+    let (found, ports) = check(configuration.manifests, secrets: configuration.secrets)
     for diagnostic in found { report("\(diagnostic)") }
     if found.contains(where: { $0.severity == .error }) { throw Refused() }
-    let installation = try await Installation(configuration, logger, report: report)
-    try await installation.start()
+    let sockets = ListeningSockets()
+    try sockets.addActivated()
+    let isActivated = !sockets.isEmpty
+    if isActivated { report("sockets were there already for ports \(sockets.ports)") }
+    if configuration.takesOver { try takeOver(configuration, ports, sockets, report) }
     let loop = try EventLoop(name: "requests")
-    let (stopping, reloading) = (stop.raw, reload.raw)
-    while await loop.readable(of: [stopping, reloading]) != stopping {
-      _ = await installation.reload()
+    let (handedOver, stopping, reloading) = (try Bell(), stop.raw, reload.raw)
+    let installation = try await Installation(
+      configuration,
+      logger,
+      Startup(
+        sockets: sockets,
+        // The one before may still be finishing.
+        patience: isActivated || configuration.takesOver ? .seconds(30) : .zero,
+        loop: loop,
+        handedOver: handedOver
+      ),
+      report: report
+    )
+    try await installation.start()
+    waiting: while true {
+      switch await loop.readable(of: [stopping, reloading, handedOver.raw]) {
+      case reloading: _ = await installation.reload()
+      case stopping: break waiting
+      default:
+        report("another process takes over")
+        break waiting
+      }
     }
     report("shutting down")
     await installation.stop()

@@ -33,6 +33,14 @@ struct RunCommand: AsyncParsableCommand {
   @Option(help: "An address, a range or a host that requests may go to although an event chose it.")
   var allowOutbound: [String] = []
 
+  @Flag(
+    help: """
+      Take the place of the program that runs on the data folder: receive its listening sockets, \
+      have it finish and stop, and go on where it stopped. Connections wait meanwhile.
+      """
+  )
+  var takeover = false
+
   @Option(help: "The least level that is logged: debug, info, warning or error.")
   var logLevel = "info"
 
@@ -75,17 +83,19 @@ struct RunCommand: AsyncParsableCommand {
     let logger = Logger(label: "signalbox") { _ in handler }
     guard let console = consoleParts else { return }
     do {
+      var configuration = Server.Configuration(
+        manifests: paths,
+        data: folder.data,
+        secrets: secrets.secrets,
+        address: listen,
+        consoleAddress: console.address,
+        consolePort: console.port,
+        hopLimit: hops,
+        allowOutbound: try AllowList(parsing: allowOutbound)
+      )
+      configuration.takesOver = takeover
       try await Server.run(
-        Server.Configuration(
-          manifests: paths,
-          data: folder.data,
-          secrets: secrets.secrets,
-          address: listen,
-          consoleAddress: console.address,
-          consolePort: console.port,
-          hopLimit: hops,
-          allowOutbound: try AllowList(parsing: allowOutbound)
-        ),
+        configuration,
         logger: logger,
         stop: stop,
         reload: reload,

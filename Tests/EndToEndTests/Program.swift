@@ -57,6 +57,14 @@ final class Program {
     return process.terminationStatus
   }
 
+  /// Waits until it ends by itself and answers the exit status.
+  func wait() -> Int32 {
+    process.waitUntilExit()
+    output.fileHandleForReading.readabilityHandler = nil
+    if let rest = try? output.fileHandleForReading.readToEnd() { text.add(rest) }
+    return process.terminationStatus
+  }
+
   deinit { signal(SIGKILL) }
 }
 

@@ -60,6 +60,14 @@ int clinux_epoll_wait(int epoll, struct clinux_ready *ready, int capacity, int m
 /// accept4(2): the next connection, non-blocking and closed on exec.
 int clinux_accept(int listener);
 
+/// sendmsg(2) with copies of `count` descriptors (253 at the most) beside the first of the bytes.
+ssize_t clinux_send_descriptors(int socket, const void *bytes, size_t length, const int *fds,
+                                int count);
+
+/// recvmsg(2): bytes, and up to 253 descriptors that came beside them, closed on exec; `fds` has
+/// room for so many.
+ssize_t clinux_receive_descriptors(int socket, void *bytes, size_t length, int *fds, int *count);
+
 /// Handles `signal` by adding one to the eventfd `fd`; one descriptor for the whole process.
 /// 0, or -1 with errno. (Blocking and signalfd do not do: the main thread of a Swift program waits
 /// in sigsuspend with nothing blocked.)
