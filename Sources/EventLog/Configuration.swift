@@ -14,7 +14,7 @@ extension EventLog {
     /// Segments that are older go when nobody needs them any more.
     package var maxAge = Duration.seconds(7 * 86400)
     /// Above this many bytes events from sources are refused; nil: 10 GiB, or 80 % of the space
-    /// that is free at the start if that is less.
+    /// that is free at the start, the log's own included, if that is less.
     package var maxBytes: Int?
     /// What intents, outcomes, cursors and notices may take above it, so that work in flight
     /// always ends.

@@ -114,9 +114,12 @@ extension EventLog {
         figures.records += segment.summary.records
         figures.oldest = figures.oldest ?? segment.summary.firstTime
       }
-      if let oldest = figures.oldest {
+      let first = shared.oldestIdentity(of: configuration.identityCount)
+      let remembered = shared.segments.first { !$0.header.isKept && $0.firstOffset >= first }
+      if let oldest = remembered?.summary.firstTime {
         let last = shared.segments.map(\.summary.lastTime).max() ?? oldest
-        figures.identitiesSince = max(oldest, last - configuration.identityWindow.wholeNanoseconds)
+        let now = max(last, configuration.clock.wall())
+        figures.identitiesSince = max(oldest, now - configuration.identityWindow.wholeNanoseconds)
       }
       guard let holds = shared.holds?.holds else { return figures }
       for (holder, position) in holds.ranges {

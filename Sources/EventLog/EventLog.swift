@@ -50,6 +50,16 @@ package final class EventLog: Bus {
     var holds: (holds: Holds, committed: UInt64)?
     /// Damage that was reported already, so that each is once.
     var reported: Set<Damage> = []
+
+    /// The offset from which on identities are remembered, if that many are at most.
+    func oldestIdentity(of most: Int) -> UInt64 {
+      var events = 0
+      for segment in segments.reversed() {
+        events += segment.summary.events
+        if events > most { return segment.firstOffset }
+      }
+      return 0
+    }
   }
 
   let disk: any LogDisk
@@ -105,7 +115,10 @@ package final class EventLog: Bus {
     self.lock = Mutex(lock)
     identities = found.identities
     let most = 10 << 30
-    maxBytes = configuration.maxBytes ?? min(most, disk.freeBytes().map { $0 / 5 * 4 } ?? most)
+    // What the log takes already counts as free: a restart must not make the limit smaller.
+    let own = found.segments.reduce(0) { $0 + $1.length }
+    maxBytes =
+      configuration.maxBytes ?? min(most, disk.freeBytes().map { ($0 + own) / 5 * 4 } ?? most)
     let wake = try makeSemaphore()
     self.wake = FileDescriptor(owning: wake)
     shared = Mutex(

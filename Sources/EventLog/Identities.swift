@@ -53,7 +53,7 @@ final class Identities: Sendable {
   func flush(
     _ more: [IdentityTable.Entry] = [],
     through offset: UInt64,
-    dropping oldest: UInt64
+    keeping wanted: () -> IdentityTable.Wanted
   ) throws(SystemError) {
     let result = state.withLock { state -> Result<Void, SystemError> in
       let known = state.recent.filter { $0.value <= offset }.map { ($0.key, $0.value) }
@@ -67,7 +67,7 @@ final class Identities: Sendable {
           )
         }
         // One that fails half-way keeps its old count; the same entries are added again later.
-        try table?.add(known + more, through: offset, dropping: oldest)
+        try table?.add(known + more, through: offset, keeping: wanted)
         state.table = table
         state.recent = state.recent.filter { $0.value > offset }
         return .success(())

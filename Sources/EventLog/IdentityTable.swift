@@ -32,6 +32,16 @@ struct IdentityTable {
 
   typealias Entry = (identity: Event.Identity, offset: UInt64)
 
+  /// Which entries are still of use when a table grows: those of records that are on the log.
+  struct Wanted {
+    /// All from this offset on.
+    var from: UInt64 = 0
+    /// Of those before, the ones that retention kept.
+    var kept: Set<UInt64> = []
+
+    func contains(_ offset: UInt64) -> Bool { offset >= from || kept.contains(offset) }
+  }
+
   /// Opens the table of the log with `seed`; nil when there is none that holds or it is ahead of
   /// the log.
   init?(_ disk: any LogDisk, seed: UInt32, nextOffset: UInt64) {
@@ -109,14 +119,14 @@ struct IdentityTable {
   /// Adds identities and makes them durable.
   /// - Parameters:
   ///   - through: all identities up to this offset are covered then.
-  ///   - dropping: entries with a smaller offset may be left out when the table has to grow.
+  ///   - wanted: asked for when the table has to grow; the rest is left out then.
   mutating func add(
     _ entries: [Entry],
     through: UInt64,
-    dropping oldest: UInt64
+    keeping wanted: () -> Wanted
   ) throws(SystemError) {
     if count + UInt64(entries.count) > Self.most(buckets) {
-      try grow(for: UInt64(entries.count), dropping: oldest)
+      try grow(for: UInt64(entries.count), keeping: wanted())
     }
     // In the order of the file: neighbours share pages.
     let mask = buckets - 1
@@ -149,16 +159,16 @@ struct IdentityTable {
   }
 
   /// Moves everything that is still wanted to a larger file.
-  private mutating func grow(for more: UInt64, dropping oldest: UInt64) throws(SystemError) {
+  private mutating func grow(for more: UInt64, keeping wanted: Wanted) throws(SystemError) {
     var larger = self
     var kept: UInt64 = 0
-    try visit { (entry) throws(SystemError) in if entry.offset >= oldest { kept += 1 } }
+    try visit { (entry) throws(SystemError) in if wanted.contains(entry.offset) { kept += 1 } }
     larger.buckets = Self.smallest
     while kept + more > Self.most(larger.buckets) / 2 { larger.buckets *= 2 }
     larger.file = try Self.create(disk, larger.buckets)
     larger.count = 0
     try visit { (entry) throws(SystemError) in
-      if entry.offset >= oldest { try larger.insert(entry) }
+      if wanted.contains(entry.offset) { try larger.insert(entry) }
     }
     try larger.file.sync(.identitiesSync)
     try larger.putHeader()

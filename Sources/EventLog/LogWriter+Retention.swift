@@ -78,6 +78,32 @@ extension LogWriter {
   }
 }
 
+extension LogWriter {
+  /// The identities that are still of use: those of events that are on the log.
+  func wantedIdentities() -> IdentityTable.Wanted {
+    let segments = log.shared.withLock { $0.segments }
+    let first = segments.first { !$0.header.isKept }?.firstOffset ?? 0
+    var wanted = IdentityTable.Wanted(from: max(first, oldestIdentity()))
+    for (number, segment) in segments.enumerated() where segment.header.isKept {
+      do throws(LogError) {
+        _ = try segment.walk(
+          after: nil,
+          limit: number + 1 < segments.count ? segments[number + 1].firstOffset : .max,
+          .keepRead,
+          damaged: { _ in }
+        ) { (frame, _) throws(LogError) in
+          wanted.kept.insert(frame.offset)
+          return true
+        }
+      } catch {
+        log.configuration.hooks.troubled("no identity is left out for now: \(error)")
+        return IdentityTable.Wanted()
+      }
+    }
+    return wanted
+  }
+}
+
 /// A segment of kept records while it is made.
 private struct KeptCopy {
   private(set) var segment: Segment

@@ -71,7 +71,7 @@ extension LogWriter {
     )
     do throws(SystemError) {
       try index.save(log.disk, segment.name)
-      try log.identities.flush(through: last, dropping: oldestIdentity())
+      try log.identities.flush(through: last, keeping: wantedIdentities)
     } catch { log.configuration.hooks.troubled("an index was not written: \(error)") }
   }
 

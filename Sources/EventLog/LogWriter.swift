@@ -144,9 +144,11 @@ struct LogWriter {
       throw .failed("whether the event is new cannot be told: \(error)")
     }
     guard let offset, offset < nextOffset, offset >= oldestIdentity() else { return .new }
+    // What has gone is not known any more, whatever the index says: made anew from the log it
+    // would not say so either.
     guard let record = try log.record(at: Position(offset: offset)),
       case .event(let stored) = record.content
-    else { return isDropped(offset) ? .same(offset) : .new }
+    else { return .new }
     let window = log.configuration.identityWindow.wholeNanoseconds
     guard stored.identity == identity, record.time.nanoseconds >= batch.time - window else {
       return .new
@@ -154,27 +156,9 @@ struct LogWriter {
     return Self.compare(event, stored, at: offset)
   }
 
-  /// Whether a record that is not there was dropped by retention, not lost by damage.
-  private func isDropped(_ offset: UInt64) -> Bool {
-    log.shared.withLock { shared in
-      guard let segment = shared.segments.last(where: { $0.firstOffset <= offset }) else {
-        return true
-      }
-      return segment.header.isKept
-    }
-  }
-
   /// The offset from which on identities are remembered.
   func oldestIdentity() -> UInt64 {
-    let most = log.configuration.identityCount
-    return log.shared.withLock { shared in
-      var events = 0
-      for segment in shared.segments.reversed() {
-        events += segment.summary.events
-        if events > most { return segment.firstOffset }
-      }
-      return 0
-    }
+    log.shared.withLock { $0.oldestIdentity(of: log.configuration.identityCount) }
   }
 
   private func checkSpace(_ drafts: [Draft], _ batch: Batch) throws(BusError) {

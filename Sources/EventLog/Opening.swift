@@ -155,7 +155,7 @@ struct Opening {
     let missing = entries.filter { $0.offset > covered }
     if !isLast {
       do throws(SystemError) {
-        return try identities.flush(missing, through: last, dropping: 0)
+        return try identities.flush(missing, through: last) { IdentityTable.Wanted() }
       } catch { configuration.hooks.troubled("the index of identities: \(error)") }
     }
     identities.note(missing.lazy.map { (key: $0.identity, value: $0.offset) })

@@ -14,6 +14,9 @@ package struct WebhookContext: Sendable {
   let tls: RouteTLS?
   let metadata: [JSON.Member]
 
+  /// GET carries its data in the query, the others in the body.
+  private static let methods = ["POST", "GET", "PUT", "PATCH", "DELETE"]
+
   /// Whether clients show a certificate before they are listened to.
   var checksClients: Bool { tls?.clientAuthorities != nil }
 
@@ -29,8 +32,9 @@ package struct WebhookContext: Sendable {
     }
     let method = block.string("method") ?? ""
     self.method = method.isEmpty ? "POST" : method
-    if !["GET", "POST"].contains(self.method) {
-      block.error("method", "found '\(method)', expected GET or POST")
+    if !Self.methods.contains(self.method) {
+      let expected = Self.methods.joined(separator: ", ")
+      block.error("method", "found '\(method)', expected one of \(expected)")
     }
     authSecret = block.secret("authSecret")
     self.bodyLimit = block.integer("maxPayloadSize", in: 1...(64 << 20)) ?? bodyLimit

@@ -42,7 +42,7 @@ package final class FaultyDisk: LogDisk {
     var crashAfter: Int?
     var random = Seeded(0)
     var watcher: (@Sendable (LogCall) -> Void)?
-    var isFull = false
+    var freeBytes: Int?
   }
 
   fileprivate let state = Mutex(State())
@@ -207,7 +207,10 @@ package final class FaultyDisk: LogDisk {
     }
   }
 
-  package func freeBytes() -> Int? { nil }
+  package func freeBytes() -> Int? { state.withLock { $0.freeBytes } }
+
+  /// Answers this where the log asks how much space is left.
+  package func setFreeBytes(_ bytes: Int) { state.withLock { $0.freeBytes = bytes } }
 }
 
 private func apply(_ naming: FaultyDisk.Naming, _ names: inout [String: Int]) {

@@ -9,6 +9,7 @@ import Testing
     ("HEAD", "/a", "405", "POST, OPTIONS"), ("DELETE", "/a", "405", "POST, OPTIONS"),
     ("OPTIONS", "/a", "204", "POST, OPTIONS"), ("HEAD", "/g", "200", ""),
     ("POST", "/g", "405", "GET, HEAD, OPTIONS"), ("GET", "/health", "200", ""),
+    ("PUT", "/p", "202", ""), ("POST", "/p", "405", "PUT, OPTIONS"),
     ("HEAD", "/health", "200", ""), ("POST", "/health", "405", "GET, HEAD, OPTIONS"),
     ("OPTIONS", "*", "204", "GET, POST, HEAD, OPTIONS"), ("GET", "/no", "404", ""),
     ("GET", "/a/", "404", ""), ("OPTIONS", "/no", "404", ""),
@@ -26,6 +27,7 @@ import Testing
           webhook:
             a: {endpoint: /a, port: "\(port)"}
             g: {endpoint: /g, port: "\(port)", method: GET}
+            p: {endpoint: /p, port: "\(port)", method: PUT}
         """
       try write(source, folder + "/manifests/a.yaml")
       let program = try Program(folder, ["--console", "127.0.0.1:0"])
@@ -44,7 +46,7 @@ import Testing
       }
       #expect(program.end() == 0)
       let events = try signalbox(["events", "--data", folder + "/data", "--json"])
-      #expect(events.output.split(separator: "\n").count == 1, "\(events.output)")
+      #expect(events.output.split(separator: "\n").count == 2, "\(events.output)")
     }
   }
 }

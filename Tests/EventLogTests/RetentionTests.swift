@@ -196,6 +196,20 @@ import Testing
     await log.close()
   }
 
+  @Test("without a limit of its own the log takes 80 % of what is free, and keeps it at a restart")
+  func share() async throws {
+    let disk = FaultyDisk()
+    disk.setFreeBytes(10_000)
+    var log = try await open(disk, 20, settings())
+    #expect(log.figures.maxBytes == 8000)
+    let bytes = log.figures.bytes
+    await log.close()
+    disk.setFreeBytes(10_000 - bytes)
+    log = try EventLog.open(disk: disk, settings()).log
+    #expect(log.figures.maxBytes == 8000)
+    await log.close()
+  }
+
   @Test("the last snapshot is found at once, also after opening")
   func snapshot() async throws {
     let disk = FaultyDisk()
@@ -261,6 +275,49 @@ import Testing
     #expect(try await log.append([.event(sampleEvent("e80"))])[0].isDuplicate)
     let forgotten = try await log.append([.event(sampleEvent("e10"))])[0]
     #expect(!forgotten.isDuplicate)
+    await log.close()
+  }
+
+  @Test("what is said to be remembered is remembered, and nothing before it")
+  func sinceWhen() async throws {
+    let seconds: (EventLog) -> Int64? = { $0.figures.identitiesSince.map { $0 / 1_000_000_000 } }
+    for setting in [
+      settings { $0.identityCount = 20 }, settings { $0.identityWindow = .seconds(30) },
+    ] {
+      let log = try await open(FaultyDisk(), 100, setting)
+      let since = try #require(seconds(log))
+      #expect((1065...1095).contains(since))
+      let first = try await log.append([.event(sampleEvent("e\(since - 1000)"))])[0]
+      #expect(first.isDuplicate)
+      let before = try await log.append([.event(sampleEvent("e\(since - 1001)"))])[0]
+      #expect(!before.isDuplicate)
+      await log.close()
+    }
+  }
+
+  @Test("what has gone from the log is forgotten, what was kept is not, before and after opening")
+  func forgotten() async throws {
+    let disk = FaultyDisk()
+    let settings = settings { $0.identityWindow = .seconds(100_000) }
+    var log = try await open(disk, 300, settings)
+    let size = disk["identities"].count
+    for round in 1...20 {
+      let kept = Position(offset: 10)
+      log.hold(Holds(ranges: ["cursor": log.committed ?? kept], records: ["slot": [kept]]))
+      hand.set(1000 + Int64(round) * 1000)
+      await log.keepUp()
+      if round == 10 {
+        await log.close()
+        for name in disk.names where !name.hasSuffix(".log") { disk[name] = [] }
+        log = try EventLog.open(disk: disk, settings).log
+      }
+      #expect(try await log.append([.event(sampleEvent("e9"))])[0].position == kept)
+      #expect(try await !log.append([.event(sampleEvent("e8"))])[0].isDuplicate)
+      for number in 0..<300 {
+        _ = try await log.append([.event(sampleEvent("r\(round)-\(number)"))])
+      }
+    }
+    #expect(disk["identities"].count <= 4 * size, "the index does not grow with what is gone")
     await log.close()
   }
 
