@@ -31,7 +31,7 @@ extension EventLogReader {
         file.file,
         header,
         size: file.size,
-        expected: header.firstOffset,
+        from: Segment.beginning(header),
         limit: following ?? .max,
         .openRead
       ) { (_, _, _) throws(LogError) in }

@@ -1,5 +1,5 @@
 package import Bus
-import Event
+package import Event
 import Posix
 
 /// Reads a log folder without its lock, while a server may be writing to it: for the command
@@ -11,7 +11,25 @@ package struct EventLogReader: Sendable {
 
   package init(disk: any LogDisk) { self.disk = disk }
 
-  /// What a pass over all segments found besides its records.
+  /// Where a pass begins. What is before it is skipped with the help of the sparse index, or by
+  /// the first record of each segment where there is none.
+  package enum Start: Sendable {
+    case first
+    /// The records behind this one.
+    case after(Position)
+    /// The records that are not older than this log time.
+    case since(Timestamp)
+    /// What has come since another pass ended.
+    case goingOn(Bookmark)
+  }
+
+  /// Where a pass ended.
+  package struct Bookmark: Sendable, Equatable {
+    let firstOffset: UInt64
+    let mark: Segment.Mark
+  }
+
+  /// What a pass found besides its records.
   package struct Report: Equatable, Sendable {
     package var records = 0
     package var segments = 0
@@ -19,6 +37,10 @@ package struct EventLogReader: Sendable {
     /// Bytes at the end of the last segment that are no whole record: a torn tail, or a record
     /// that is being written.
     package var tailBytes = 0
+    /// Where the next pass can go on; nil when there was nothing.
+    package var end: Bookmark?
+    /// Bytes that were read to find the records.
+    package var scannedBytes = 0
   }
 
   /// How far a pass is, in bytes.
@@ -35,18 +57,25 @@ package struct EventLogReader: Sendable {
     progress: (Progress) -> Void = { _ in },
     visit: (Record) -> Void
   ) throws(LogError) -> Report {
+    try read(position.map { .after($0) } ?? .first, progress: progress, visit: visit)
+  }
+
+  /// Calls `visit` for every record from `start` on, in order.
+  /// - Parameter progress: called now and then.
+  /// - Throws: `LogError` for files that cannot be read.
+  package func read(
+    _ start: Start,
+    progress: (Progress) -> Void = { _ in },
+    visit: (Record) -> Void
+  ) throws(LogError) -> Report {
     var report = Report()
     let files = try list()
     let total = files.reduce(0) { $0 + $1.size }
     let seed = files.lazy.compactMap(\.header).first?.seed
-    var done = 0
-    for (number, file) in files.enumerated() {
+    let skipped = try skipped(files, start)
+    var done = files.prefix(skipped).reduce(0) { $0 + $1.size }
+    for (number, file) in files.enumerated().dropFirst(skipped) {
       let following = number + 1 < files.count ? files[number + 1].firstOffset : nil
-      // A segment whose successor begins at or before the wanted place holds nothing new.
-      if let following, let position, following > 0, following - 1 <= position.offset {
-        done += file.size
-        continue
-      }
       guard let header = file.header ?? seed.map({ .init(firstOffset: file.firstOffset, seed: $0) })
       else {
         if file.size > Format.headerBytes {
@@ -55,29 +84,98 @@ package struct EventLogReader: Sendable {
         report.tailBytes = file.size
         continue
       }
+      let mark = mark(file, header, following, start)
       var bytes = done
       let scan = try SegmentScan(
         file.name,
         file.file,
         header,
         size: file.size,
-        expected: header.firstOffset,
+        from: mark,
         limit: following ?? .max,
         .openRead
       ) { (entry, frame, chunk) throws(LogError) in
-        if position.map({ $0.offset < entry.offset }) ?? true {
-          visit(try Format.record(frame, in: chunk))
-        }
+        if start.includes(entry) { visit(try Format.record(frame, in: chunk)) }
         if done + entry.start - bytes > 1 << 20 {
           bytes = done + entry.start
           progress(Progress(done: bytes, total: total))
         }
       }
       note(scan, file, following, &report)
+      report.scannedBytes += file.size - mark.start
+      report.end = Bookmark(
+        firstOffset: file.firstOffset,
+        mark: Segment.Mark(offset: scan.expected, start: scan.segment.length, time: .min)
+      )
       done += file.size
       progress(Progress(done: done, total: total))
     }
     return report
+  }
+
+  /// How many segments hold nothing that is wanted.
+  private func skipped(_ files: [Found], _ start: Start) throws(LogError) -> Int {
+    var skipped = 0
+    for (number, next) in files.enumerated().dropFirst() {
+      switch start {
+      case .first: return 0
+      case .after(let position): if next.firstOffset > position.offset + 1 { return skipped }
+      case .goingOn(let bookmark): if next.firstOffset > bookmark.firstOffset { return skipped }
+      case .since(let time):
+        // A segment that begins too early has only older ones before it.
+        guard let first = try firstTime(next) else { continue }
+        if first >= time.nanoseconds { return skipped }
+      }
+      skipped = number
+    }
+    return skipped
+  }
+
+  /// The log time of a segment's first record; nil where that cannot be read.
+  private func firstTime(_ file: Found) throws(LogError) -> Int64? {
+    guard let header = file.header else { return nil }
+    do throws(SystemError) {
+      var walk = RecordWalk(
+        file.file,
+        .openRead,
+        header,
+        from: Format.headerBytes,
+        to: file.size,
+        expected: header.firstOffset,
+        limit: .max,
+        pieceBytes: 4 << 10
+      )
+      guard case .record(let frame, _) = try walk.next() else { return nil }
+      return frame.time
+    } catch { throw LogError(error, file.name) }
+  }
+
+  /// Where to begin in a segment.
+  private func mark(
+    _ file: Found,
+    _ header: Format.Header,
+    _ following: UInt64?,
+    _ start: Start
+  ) -> Segment.Mark {
+    let first = Segment.beginning(header)
+    if case .goingOn(let bookmark) = start {
+      // Kept records take the place of a segment under its name.
+      let isSame =
+        bookmark.firstOffset == file.firstOffset && bookmark.mark.start <= file.size
+        && !header.isKept
+      return isSame ? bookmark.mark : first
+    }
+    if case .first = start { return first }
+    guard following != nil,
+      let index = SegmentIndex.load(disk, file.name, header, length: file.size)
+    else { return first }
+    var segment = Segment(name: file.name, header: header, file: file.file)
+    segment.summary = index.summary
+    switch start {
+    case .after(let position): return segment.mark(after: position.offset)
+    case .since(let time): return segment.lastMark { $0.time < time.nanoseconds } ?? first
+    case .first, .goingOn: return first
+    }
   }
 
   func note(
@@ -99,9 +197,7 @@ package struct EventLogReader: Sendable {
     }
     report.damages += scan.damages
     if following == nil { report.tailBytes = scan.tail }
-    if let damage = scan.segment.missing(tail: scan.tail, before: following) {
-      report.damages.append(damage)
-    }
+    if let damage = scan.missing(before: following) { report.damages.append(damage) }
   }
 
   struct Found {
@@ -140,5 +236,17 @@ package struct EventLogReader: Sendable {
       )
     }
     return found
+  }
+}
+
+extension EventLogReader.Start {
+  /// Whether a record that is found on the way is wanted.
+  fileprivate func includes(_ entry: Segment.Entry) -> Bool {
+    switch self {
+    case .first: true
+    case .after(let position): position.offset < entry.offset
+    case .since(let time): time.nanoseconds <= entry.time
+    case .goingOn(let bookmark): bookmark.mark.offset <= entry.offset
+    }
   }
 }

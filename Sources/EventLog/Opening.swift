@@ -106,7 +106,7 @@ struct Opening {
       segment.length = index.length
       segment.summary = index.summary
       recovery.damages += index.damages
-      noteMissing(segment, tail: 0, next)
+      if let next { noteMissing(segment, before: next) }
       try take(segment, index.identities, configuration, isLast: false)
       return
     }
@@ -116,7 +116,7 @@ struct Opening {
       candidate.file,
       header,
       size: candidate.size,
-      expected: header.firstOffset,
+      from: Segment.beginning(header),
       limit: next ?? .max,
       .openRead
     ) { (entry, _, _) throws(LogError) in
@@ -125,7 +125,7 @@ struct Opening {
     recovery.scannedBytes += candidate.size
     if next == nil { try cut(scan, candidate.size) }
     recovery.damages += scan.damages
-    noteMissing(scan.segment, tail: scan.tail, next)
+    if let damage = scan.missing(before: next) { recovery.damages.append(damage) }
     try take(scan.segment, found, configuration, isLast: next == nil)
     if next != nil {
       do throws(SystemError) {
@@ -134,9 +134,13 @@ struct Opening {
     }
   }
 
-  /// Notes what is missing between a segment and the next one.
-  private mutating func noteMissing(_ segment: Segment, tail: Int, _ next: UInt64?) {
-    if let damage = segment.missing(tail: tail, before: next) { recovery.damages.append(damage) }
+  /// Notes what is missing between a segment that was not read and the next one.
+  private mutating func noteMissing(_ segment: Segment, before next: UInt64) {
+    let own = segment.summary.lastOffset.map { $0 + 1 } ?? segment.firstOffset
+    guard own < next, !segment.header.isKept else { return }
+    recovery.damages.append(
+      Damage(file: segment.name, bytes: segment.length..<segment.length, offsets: own..<next)
+    )
   }
 
   private mutating func take(

@@ -77,17 +77,14 @@ struct Segment: Sendable {
     let isSnapshot: Bool
   }
 
-  /// The records that are missing between this segment and one that begins with `next`; nil when
-  /// none are, or when nobody knows because only some were kept.
-  func missing(tail: Int, before next: UInt64?) -> Damage? {
-    let own = summary.lastOffset.map { $0 + 1 } ?? firstOffset
-    guard let next, own < next, !header.isKept else { return nil }
-    return Damage(file: name, bytes: length..<length + tail, offsets: own..<next)
+  /// The place of its first record.
+  static func beginning(_ header: Format.Header) -> Mark {
+    Mark(offset: header.firstOffset, start: Format.headerBytes, time: .min)
   }
 
   /// Where to begin reading for records after `offset`.
   func mark(after offset: UInt64?) -> Mark {
-    let first = Mark(offset: firstOffset, start: Format.headerBytes, time: .min)
+    let first = Self.beginning(header)
     guard let offset else { return first }
     return lastMark { $0.offset <= offset } ?? first
   }

@@ -8,18 +8,20 @@ struct SegmentScan {
   /// Bytes behind `segment.length` that are no record and have none behind them.
   var tail = 0
   var damages: [Damage] = []
+  /// The offset that the record behind the last one should have.
+  let expected: UInt64
 
-  /// Reads a whole segment. `visit` sees every record.
+  /// Reads a segment to its end. `visit` sees every record.
   /// - Parameters:
   ///   - header: what its header says, or has to say where it is lost.
-  ///   - expected: the offset its first record should have.
+  ///   - mark: where to begin, and the offset that the record there should have.
   ///   - limit: the first offset that is not its own; `.max` for the last segment.
   init(
     _ name: String,
     _ file: any LogFile,
     _ header: Format.Header,
     size: Int,
-    expected: UInt64,
+    from mark: Segment.Mark,
     limit: UInt64,
     _ call: LogCall,
     visit: (Segment.Entry, Format.Frame, [UInt8]) throws(LogError) -> Void
@@ -29,9 +31,9 @@ struct SegmentScan {
       file,
       call,
       header,
-      from: Format.headerBytes,
+      from: mark.start,
       to: size,
-      expected: expected,
+      expected: mark.offset,
       limit: limit,
       pieceBytes: 1 << 20
     )
@@ -48,9 +50,18 @@ struct SegmentScan {
       case .end(let at):
         segment.length = min(at, max(size, Format.headerBytes))
         tail = max(0, size - at)
+        expected = walk.expected
         return
       }
     }
+  }
+
+  /// The records that are missing between this segment and one that begins with `next`; nil when
+  /// none are, or when nobody knows because only some were kept.
+  func missing(before next: UInt64?) -> Damage? {
+    guard let next, expected < next, !segment.header.isKept else { return nil }
+    let bytes = segment.length..<segment.length + tail
+    return Damage(file: segment.name, bytes: bytes, offsets: expected..<next)
   }
 
   static func entry(

@@ -10,7 +10,8 @@ import Posix
 struct EventsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "events",
-    abstract: "Show the events on the bus, oldest first."
+    abstract: "Show the events on the bus, oldest first.",
+    subcommands: [ReplayCommand.self]
   )
 
   @OptionGroup var folder: DataOption
@@ -24,19 +25,23 @@ struct EventsCommand: AsyncParsableCommand {
   @Option(help: "Only events that this event or firing led to.")
   var cause: String?
 
+  @OptionGroup var since: SinceOption
+
   @Flag(help: "Go on showing what comes, until interrupted.")
   var follow = false
 
   func run() async throws {
     let reader = EventLogReader(folder: folder.data + "/log")
     var seen = 0
-    var last: Position?
-    var report = try show(reader, &seen, &last)
+    let start = try since.start() ?? .first
+    var report = try show(reader, start, &seen)
     if follow {
       let loop = try EventLoop(name: "follow")
+      var end = report.end
       while true {
         await loop.sleep(for: .milliseconds(200))
-        report = try show(reader, &seen, &last)
+        report = try show(reader, end.map { .goingOn($0) } ?? start, &seen)
+        end = report.end ?? end
       }
     }
     if !json && seen == 0 { print("no events") }
@@ -46,13 +51,11 @@ struct EventsCommand: AsyncParsableCommand {
 
   private func show(
     _ reader: EventLogReader,
-    _ seen: inout Int,
-    _ last: inout Position?
+    _ start: EventLogReader.Start,
+    _ seen: inout Int
   ) throws -> EventLogReader.Report {
-    let after = last
     defer { fflush(nil) }
-    return try reader.read(after: after) { record in
-      last = record.position
+    return try reader.read(start) { record in
       guard case .event(let event) = record.content, isWanted(event) else { return }
       seen += 1
       print(json ? record.position.describing(event).text : line(event))

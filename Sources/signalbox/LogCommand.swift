@@ -40,15 +40,21 @@ struct LogCommand: ParsableCommand {
     @Option(help: "Begin behind this position.")
     var after: String?
 
+    @OptionGroup var since: SinceOption
+
     func validate() throws {
       if let after, Position(after) == nil { throw ValidationError("--after is a position") }
+      if after != nil && since.since != nil {
+        throw ValidationError("give --after or --since, not both")
+      }
     }
 
     func run() throws {
       // Standard output may be a terminal too: then the lines are progress enough.
       let bar = ProgressLine(isQuiet: isatty(1) == 1)
+      let start = try since.start() ?? after.flatMap { Position($0) }.map { .after($0) }
       let report = try EventLogReader(folder: folder.data + "/log").read(
-        after: after.flatMap { Position($0) },
+        start ?? .first,
         progress: bar.show
       ) { print($0.json.text) }
       bar.clear()

@@ -27,6 +27,49 @@ import Testing
     }
   }
 
+  @Test(
+    "a pass may begin at a position or a time, reads little before it, and goes on where it was"
+  )
+  func starts() async throws {
+    let hand = Hand(1000)
+    let disk = FaultyDisk()
+    var settings = configuration(segmentBytes: 400_000)
+    settings.clock = hand.clock
+    let (log, _) = try EventLog.open(disk: disk, settings)
+    for number in 0..<600 {
+      hand.set(1000 + Int64(number))
+      _ = try await log.append([.event(sampleEvent("e\(number)", bytes: 4000))])
+    }
+    let reader = EventLogReader(disk: disk)
+    let all = disk.names.filter { $0.hasSuffix(".log") }.reduce(0) { $0 + disk[$1].count }
+    #expect(segments(disk).count > 5)
+    for isIndexed in [true, false] {
+      if !isIndexed { for name in disk.names where name.hasSuffix(".idx") { disk[name] = [1] } }
+      for first in [0, 1, 150, 311, 599] {
+        let time = Timestamp(nanoseconds: Int64(1000 + first) * 1_000_000_000)
+        let starts: [EventLogReader.Start] = [
+          .since(time), .after(Position(offset: UInt64(first))),
+        ]
+        for start in starts {
+          var ids: [String] = []
+          let report = try reader.read(start) { ids += [$0.id ?? ""] }
+          #expect(ids == (first..<600).map { "e\($0)" } && report.damages == [])
+          // A segment at most without an index, a little more than a mark's distance with one.
+          let most = all - first * 4000 + (isIndexed ? 150_000 : 450_000)
+          #expect(report.scannedBytes <= most, "\(start): \(report.scannedBytes)")
+        }
+      }
+    }
+    var none = try reader.read(.since(Timestamp(nanoseconds: .max))) { _ in }
+    for number in 600..<800 {
+      _ = try await log.append([.event(sampleEvent("e\(number)", bytes: 4000))])
+      var ids: [String] = []
+      none = try reader.read(.goingOn(try #require(none.end))) { ids += [$0.id ?? ""] }
+      #expect(ids == ["e\(number)"] && none.damages == [] && none.scannedBytes < 410_000)
+    }
+    await log.close()
+  }
+
   @Test("a reader tells how far it is")
   func progress() async throws {
     let disk = try await filled(30, segmentBytes: 500)
