@@ -51,8 +51,10 @@ extension Engine {
   }
 
   /// What a batch came to so far.
-  private struct Work {
+  struct Work {
     var slots: Slots
+    /// The number of the replay that it is for; 0: events came by themselves.
+    var replay = 0
     var events = 0
     var intents: [Intent] = []
     var changes: [SlotChange] = []
@@ -84,6 +86,11 @@ extension Engine {
       isActive: { sensor in starts[sensor].map { position > $0 } ?? false }
     )
     work.events += 1
+    take(step, event, &work)
+  }
+
+  /// Adds what an event came to.
+  func take(_ step: Step, _ event: Event, _ work: inout Work) {
     work.changes += step.changes
     for verdict in step.verdicts { judged(verdict, event) }
     for decision in step.decisions {
@@ -104,7 +111,7 @@ extension Engine {
 
   /// The state changes only once the decision is on the bus: what could not be recorded was not
   /// decided.
-  private func decide(_ work: Work, through last: Position) async -> Bool {
+  func decide(_ work: Work, through last: Position, attempts: Int = .max) async -> Bool {
     let isRecorded =
       !work.intents.isEmpty || !work.changes.isEmpty || !work.notices.isEmpty
       || unrecorded + work.events >= configuration.cursorInterval
@@ -113,15 +120,24 @@ extension Engine {
       state.advance(to: last)
       return true
     }
-    let note = DecisionNote(consumed: last, firings: work.intents, changes: work.changes)
+    let note = DecisionNote(
+      consumed: last,
+      firings: work.intents,
+      changes: work.changes,
+      replay: work.replay
+    )
     // The notices first: repeated after a crash they deduplicate, the decision would not.
     guard
-      let appended = await appendPatiently(work.notices + [.note(note.note)], "decision"),
-      let place = appended.last?.position
+      let appended = await appendPatiently(
+        work.notices + [.note(note.note)],
+        "decision",
+        attempts: attempts
+      ), let place = appended.last?.position
     else { return false }
     unrecorded = 0
     state.slots = work.slots
     state.advance(to: last)
+    state.replayed(work.replay)
     state.intend(work.intents, at: place)
     for intent in work.intents { observer.fired(intent.trigger) }
     for trigger in Set(work.intents.map(\.trigger)) { pump(trigger) }

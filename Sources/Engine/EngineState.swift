@@ -20,6 +20,8 @@ package struct EngineState: Equatable, Sendable {
   package private(set) var parked: [SensorID: Parked] = [:]
   /// Where the plan was changed last.
   private(set) var planned: Position?
+  /// The number of the last replay.
+  private(set) var replays = 0
 
   package struct Parked: Equatable, Sendable {
     /// The last record it has read.
@@ -41,6 +43,7 @@ package struct EngineState: Equatable, Sendable {
     sensors = snapshot.sensors
     parked = snapshot.parked
     planned = snapshot.planned
+    replays = snapshot.replays
     decidedThrough = snapshot.asOf
     self.lanes = lanes
   }
@@ -56,6 +59,7 @@ package struct EngineState: Equatable, Sendable {
     case .note(let note) where note.kind == NoteKind.decision:
       let decision = try DecisionNote(note)
       cursor = decision.consumed
+      replayed(decision.replay)
       for change in decision.changes { slots.apply(change) }
       intend(decision.firings, at: record.position)
     case .note(let note) where note.kind == NoteKind.plan:
@@ -95,6 +99,9 @@ package struct EngineState: Equatable, Sendable {
     }
     planned = record.position
   }
+
+  /// Takes note of a replay's number, so that the next one is larger.
+  mutating func replayed(_ number: Int) { replays = max(replays, number) }
 
   /// Takes up the firings of the decision at `place`.
   mutating func intend(_ intents: [Intent], at place: Position) {

@@ -25,7 +25,7 @@ package struct Intent: Equatable, Sendable {
       namespace: sensor.namespace,
       sensor: sensor.name,
       trigger: decision.trigger.name,
-      replay: 0,
+      replay: decision.replay,
       dependencies: decision.events.map { ($0.dependency, $0.source, $0.eventID) }
     )
     trigger = decision.trigger
@@ -79,10 +79,14 @@ extension TriggerID {
 
 extension EventReference {
   var json: JSON {
-    [
-      "dependency": .string(dependency), "source": .string(source), "id": .string(eventID),
-      "at": .string(place), "hops": JSON(hops), "path": .array(path.map { .string($0) }),
+    var members: [JSON.Member] = [
+      .init(key: "dependency", value: .string(dependency)),
+      .init(key: "source", value: .string(source)), .init(key: "id", value: .string(eventID)),
+      .init(key: "at", value: .string(place)), .init(key: "hops", value: JSON(hops)),
+      .init(key: "path", value: .array(path.map { .string($0) })),
     ]
+    if replay > 0 { members.append(.init(key: "replay", value: JSON(replay))) }
+    return .object(members)
   }
 
   init?(_ json: JSON) {
@@ -96,7 +100,8 @@ extension EventReference {
       eventID: id,
       place: place,
       hops: hops,
-      path: path
+      path: path,
+      replay: json["replay"]?.integer ?? 0
     )
   }
 }

@@ -5,7 +5,8 @@ package import Sensor
 
 /// The engine's own records on the bus. Kinds below 16 are the engine's.
 ///
-///     1 decision  {"consumed": position, "firings": [intent], "slots": [change]}
+///     1 decision  {"consumed": position, "firings": [intent], "slots": [change]}, and for a replay
+///                 its number as "replay"
 ///     2 plan      {"sensors": {"ns/name": {"dependency": fingerprint}}, "slots": [change]}
 ///     3 snapshot  see Snapshot.swift: all that was decided before, so that reading begins there
 ///     4 release   {"sensor": "ns/name"}: its place is not kept any longer
@@ -31,19 +32,29 @@ package struct DecisionNote: Equatable, Sendable {
   package var consumed: Position
   package var firings: [Intent]
   package var changes: [SlotChange]
+  /// The number of the replay that was decided on; 0: events came by themselves.
+  package var replay: Int
 
-  package init(consumed: Position, firings: [Intent] = [], changes: [SlotChange] = []) {
+  package init(
+    consumed: Position,
+    firings: [Intent] = [],
+    changes: [SlotChange] = [],
+    replay: Int = 0
+  ) {
     self.consumed = consumed
     self.firings = firings
     self.changes = changes
+    self.replay = replay
   }
 
   package var note: Note {
-    let json: JSON = [
-      "consumed": .string(consumed.description), "firings": .array(firings.map(\.json)),
-      "slots": .array(changes.map(\.json)),
+    var members: [JSON.Member] = [
+      .init(key: "consumed", value: .string(consumed.description)),
+      .init(key: "firings", value: .array(firings.map(\.json))),
+      .init(key: "slots", value: .array(changes.map(\.json))),
     ]
-    return Note(kind: NoteKind.decision, bytes: json.encoded())
+    if replay > 0 { members.append(.init(key: "replay", value: JSON(replay))) }
+    return Note(kind: NoteKind.decision, bytes: JSON.object(members).encoded())
   }
 
   package init(_ note: Note) throws(NoteError) {
@@ -55,7 +66,8 @@ package struct DecisionNote: Equatable, Sendable {
     self.init(
       consumed: consumed,
       firings: firings.compactMap(\.self),
-      changes: changes.compactMap(\.self)
+      changes: changes.compactMap(\.self),
+      replay: json["replay"]?.integer ?? 0
     )
   }
 }

@@ -35,6 +35,8 @@ package enum OutcomeEvent {
     details: [JSON.Member]
   ) -> Event {
     let sensor = intent.trigger.sensor
+    let replay = intent.events.map(\.replay).max() ?? 0
+    let replayed = replay > 0 ? [JSON.Member(key: "replay", value: JSON(replay))] : []
     let data = JSON.object(
       [
         .init(key: "sensor", value: .string(sensor.name)),
@@ -42,7 +44,7 @@ package enum OutcomeEvent {
         .init(key: "kind", value: .string(intent.kind)),
         .init(key: "phase", value: .string(phase.rawValue)),
         .init(key: "firing", value: .string(intent.id.text)),
-      ] + details
+      ] + replayed + details
     )
     return Event(
       id: Event.stableID(
@@ -106,6 +108,36 @@ package enum OutcomeEvent {
         hops: intent.hops,
         path: intent.path
       )
+    )
+  }
+
+  /// The notice that a person let an event arrive once more: `signalbox.event.replayed`. Data:
+  /// `event` (its id), `source`, `subject`, `position`, `replay` (the number), and `sensor` where
+  /// it arrived at one only.
+  static func replayed(
+    _ event: Event,
+    _ place: Position,
+    _ number: Int,
+    at sensor: SensorID?,
+    _ time: Timestamp
+  ) -> Event {
+    let only = sensor.map { [JSON.Member(key: "sensor", value: .string($0.description))] } ?? []
+    let data: [JSON.Member] = [
+      .init(key: "event", value: .string(event.id)),
+      .init(key: "source", value: .string(event.source)),
+      .init(key: "subject", value: .string(event.subject)),
+      .init(key: "position", value: .string(place.description)),
+      .init(key: "replay", value: JSON(number)),
+    ]
+    return Event(
+      id: Event.stableID("replayed", "\(number)", event.id, sensor?.description ?? ""),
+      namespace: event.namespace,
+      bus: event.bus,
+      source: noticeSource,
+      type: "signalbox.event.replayed",
+      subject: "event.replayed",
+      time: time,
+      data: JSON.object(data + only).encoded()
     )
   }
 

@@ -5,7 +5,7 @@ import Sensor
 
 /// The state at one moment, as a note, so that a start reads the bus from there on only.
 ///
-///     {"asOf": position, "cursor": position, "planned": position,
+///     {"asOf": position, "cursor": position, "planned": position, "replays": number,
 ///      "sensors": {"ns/name": {"dependency": fingerprint}}, "starts": {"ns/name": position},
 ///      "slots": [{"trigger": trigger, "events": [event]}],
 ///      "parked": [{"sensor": "ns/name", "at": position, "since": nanoseconds,
@@ -20,6 +20,7 @@ struct Snapshot: Equatable {
   var asOf: Position
   var cursor: Position
   var planned: Position?
+  var replays = 0
   var sensors: [SensorID: [String: String]] = [:]
   var starts: [SensorID: Position] = [:]
   var slots: [TriggerID: [EventReference]] = [:]
@@ -37,6 +38,7 @@ struct Snapshot: Equatable {
     self.asOf = asOf
     self.cursor = cursor
     planned = state.planned
+    replays = state.replays
     sensors = state.sensors
     starts = state.starts
     slots = state.slots.held.mapValues { events in
@@ -93,6 +95,7 @@ extension Snapshot {
     }
     let json: JSON = [
       "asOf": text(asOf), "cursor": text(cursor), "planned": planned.map(text) ?? .null,
+      "replays": JSON(replays),
       "sensors": .object(encode(sensors)), "starts": .object(starts), "slots": .array(slots),
       "parked": .array(parked), "lanes": .array(lanes), "places": .object(encode(places)),
     ]
@@ -110,6 +113,7 @@ extension Snapshot {
     self.cursor = cursor
     self.sensors = sensors
     planned = json["planned"]?.position
+    replays = json["replays"]?.integer ?? 0
     for (sensor, place) in decodeTexts(json["starts"]) {
       guard let id = SensorID(text: sensor), let position = Position(place) else {
         throw Self.unknown

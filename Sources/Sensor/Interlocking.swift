@@ -12,6 +12,8 @@ package struct EventReference: Equatable, Sendable {
   package let hops: Int
   /// The firings that led to the event (`Cause.path`).
   package let path: [String]
+  /// The number of the replay that it arrived by; 0: it came by itself.
+  package let replay: Int
 
   package init(
     dependency: String,
@@ -19,7 +21,8 @@ package struct EventReference: Equatable, Sendable {
     eventID: String,
     place: String,
     hops: Int,
-    path: [String]
+    path: [String],
+    replay: Int = 0
   ) {
     self.dependency = dependency
     self.source = source
@@ -27,6 +30,7 @@ package struct EventReference: Equatable, Sendable {
     self.place = place
     self.hops = hops
     self.path = path
+    self.replay = replay
   }
 }
 
@@ -75,6 +79,10 @@ package struct Decision: Equatable, Sendable {
 
   /// The longest known chain that led here, without this firing.
   package var path: [String] { events.map(\.path).max { $0.count < $1.count } ?? [] }
+
+  /// The number of the latest replay that it comes from; 0: of none. A replay puts an event into
+  /// each slot once, so that no two firings of the same events have the same number.
+  package var replay: Int { events.map(\.replay).max() ?? 0 }
 }
 
 /// What one event did.
@@ -126,11 +134,14 @@ package struct Interlocking: Sendable {
 
   /// What `event`, found at `place`, does to the slots, which are changed, and which triggers
   /// fire.
-  /// - Parameter isActive: whether a sensor reads from here on already.
+  /// - Parameters:
+  ///   - replay: the number of the replay that it arrives by; 0: it comes by itself.
+  ///   - isActive: whether a sensor reads from here on already.
   package func step(
     _ event: Event,
     at place: String,
     _ slots: inout Slots,
+    replay: Int = 0,
     isActive: (SensorID) -> Bool
   ) -> Step {
     var step = Step()
@@ -152,7 +163,8 @@ package struct Interlocking: Sendable {
         eventID: event.id,
         place: place,
         hops: event.hops,
-        path: event.cause?.path ?? []
+        path: event.cause?.path ?? [],
+        replay: replay
       )
       for rule in waiting[sensor.id]?[subscription.dependency] ?? [] {
         arrive(reference, rule, sensor, &slots, &step)

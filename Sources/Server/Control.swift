@@ -22,8 +22,14 @@ struct Control: RequestHandler {
         await installation.handOver()
         return .json(202, JSON.object([.init(key: "stopping", value: true)]).encoded())
       }
+    case ("POST", "/replay"):
+      return .read(bodyLimit: 16 << 10) { request in
+        let replay = await installation.replay(request.body)
+        return .json(replay.isDone ? 200 : 422, replay.json.encoded())
+      }
     default:
-      return .answer(.text(404, "there are GET /status, POST /reload and POST /takeover"))
+      let paths = "GET /status, POST /reload, POST /replay and POST /takeover"
+      return .answer(.text(404, "there are \(paths)"))
     }
   }
 }

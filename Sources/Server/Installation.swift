@@ -21,7 +21,7 @@ actor Installation {
   private let logger: Logger
   private let secrets: FolderSecrets
   private let log: EventLog
-  private let engine: Engine
+  let engine: Engine
   let loops: [EventLoop]
   private let sourceLoop: EventLoop
   private let works: SourceWorks

@@ -144,15 +144,7 @@ struct ReloadCommand: ParsableCommand {
   @OptionGroup var folder: DataOption
 
   func run() throws {
-    let request = "POST /reload HTTP/1.1\r\nHost: control\r\nConnection: close\r\n\r\n"
-    let path = folder.data + "/control.sock"
-    let answer: [UInt8]
-    do throws(SystemError) { answer = try Socket.exchange(Array(request.utf8), path: path) } catch {
-      print("no program answers on \(path): \(error)")
-      throw ExitCode(1)
-    }
-    let parts = String(decoding: answer, as: UTF8.self).split(separator: "\r\n\r\n", maxSplits: 1)
-    let body = try JSON(parsing: Array((parts.last ?? "").utf8))
+    let body = try ControlSocket(folder).post("/reload")
     if case .array(let messages)? = body["messages"] {
       for case .string(let message) in messages { print(message) }
     }

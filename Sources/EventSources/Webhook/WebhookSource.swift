@@ -10,11 +10,13 @@ package struct WebhookSource: EventSource, RequestHandler {
   package struct Spec: ManifestBlock, Sendable {
     let context: WebhookContext
     let allowsUnauthenticated: Bool
+    let deduplication: Deduplication?
 
     package init(from block: Block) {
       let own = block.block("signalbox")
       context = WebhookContext(from: block, own: own, bodyLimit: 1 << 20)
       allowsUnauthenticated = own?.bool("unauthenticated") ?? false
+      deduplication = Deduplication(from: own)
       own?.finish()
       block.finish()
     }
@@ -25,10 +27,12 @@ package struct WebhookSource: EventSource, RequestHandler {
   private let name: EventSourceName
   private let host: any SourceHost
   private let allowsUnauthenticated: Bool
+  private let deduplication: Deduplication?
 
   package init(_ spec: Spec, name: EventSourceName, host: any SourceHost, _ block: Block) {
     context = spec.context
     allowsUnauthenticated = spec.allowsUnauthenticated
+    deduplication = spec.deduplication
     self.name = name
     self.host = host
     checkSecret(context.authSecret, "authSecret", host, block)
@@ -87,24 +91,30 @@ package struct WebhookSource: EventSource, RequestHandler {
       }
     }
     let cause = cause(request.head.headers)
+    let data = payload(
+      headersKey: "header",
+      request.head.headers,
+      body: body,
+      metadata: context.metadata
+    )
+    let known = deduplication?.name(request.head.headers, data: data)
     let event = Event(
-      // A firing of ours sends once; a repetition after a crash is the same event.
-      id: cause.map {
-        Event.stableID(name.namespace, name.source, name.event, $0.firing.text)
-      } ?? Event.randomID(),
+      id: known.map {
+        Event.stableID(name.namespace, name.source, name.event, "named", $0.value)
+      }
+        // A firing of ours sends once; a repetition after a crash is the same event.
+        ?? cause.map {
+          Event.stableID(name.namespace, name.source, name.event, $0.firing.text)
+        } ?? Event.randomID(),
       namespace: name.namespace,
       bus: name.bus,
       source: name.source,
       type: Self.kind,
       subject: name.event,
       time: host.now(),
-      data: payload(
-        headersKey: "header",
-        request.head.headers,
-        body: body,
-        metadata: context.metadata
-      ),
-      cause: cause
+      data: data,
+      cause: cause,
+      digest: known?.comparesBodies == true ? hexadecimal(SHA256.digest(body).prefix(16)) : nil
     )
     return await store(event, name, host)
   }
