@@ -45,9 +45,9 @@ package struct JSONDocument: Sendable {
 }
 
 /// Steps through the items of a container whose bytes were checked before.
-private struct Walk {
+struct Walk {
   private let bytes: ArraySlice<UInt8>
-  private var at: Int
+  private(set) var at: Int
 
   init(_ container: ArraySlice<UInt8>) {
     bytes = container
@@ -120,7 +120,7 @@ private struct Walk {
   private func inside(_ range: Range<Int>) -> Walk { Walk(bytes[range]) }
 
   /// Moves to the next item, over the opening bracket or a comma; false behind the last.
-  private mutating func nextItem() -> Bool {
+  mutating func nextItem() -> Bool {
     space()
     if bytes[at] == 0x7d || bytes[at] == 0x5d { return false }
     at += 1
@@ -128,14 +128,14 @@ private struct Walk {
     return bytes[at] != 0x7d && bytes[at] != 0x5d
   }
 
-  private mutating func colon() {
+  mutating func colon() {
     while bytes[at] != 0x3a { at += 1 }
     at += 1
     space()
   }
 
   /// Passes over one value.
-  private mutating func value() -> Range<Int> {
+  mutating func value() -> Range<Int> {
     let start = at
     switch bytes[at] {
     case 0x22: at = bytes.stringEnd(at + 1) ?? bytes.endIndex

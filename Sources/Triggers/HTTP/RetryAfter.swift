@@ -1,3 +1,5 @@
+import JSON
+
 /// How long a target asks to be left alone: whole seconds or a date (RFC 9110 section 10.2.3);
 /// nil for anything else.
 /// - Parameter now: seconds since 1970.
@@ -34,14 +36,5 @@ private func httpDate(_ text: String) -> Int64? {
 
 /// Base64 with padding (RFC 4648 section 4).
 func base64(_ bytes: [UInt8]) -> String {
-  let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-  var text: [UInt8] = []
-  for start in stride(from: 0, to: bytes.count, by: 3) {
-    let group = bytes[start..<min(start + 3, bytes.count)]
-    let bits = group.reduce(0) { $0 << 8 | Int($1) } << (8 * (3 - group.count))
-    for index in 0..<4 {
-      text.append(index <= group.count ? alphabet[bits >> (18 - 6 * index) & 63] : 0x3d)
-    }
-  }
-  return String(decoding: text, as: UTF8.self)
+  String(decoding: Base64.encode(bytes[...]), as: UTF8.self)
 }
