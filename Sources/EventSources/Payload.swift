@@ -4,11 +4,13 @@ import JSON
 import Plugin
 
 /// The payload of a webhook-like source, its body's bytes as they were sent (spec section 1.3).
+/// - Parameter further: Members of our own behind the known ones, as text without braces.
 func payload(
   headersKey: String,
   _ headers: Headers,
   body: some Sequence<UInt8>,
-  metadata: [JSON.Member]
+  metadata: [JSON.Member],
+  further: ArraySlice<UInt8> = []
 ) -> [UInt8] {
   let members = headers.canonical.map { name, values in
     let isMasked = maskedHeaders.contains(name)
@@ -27,6 +29,10 @@ func payload(
     out += ",\"metadata\":".utf8
     JSON.object(metadata).append(to: &out)
   }
+  if !further.isEmpty {
+    out.append(0x2c)
+    out += further
+  }
   out.append(0x7d)
   return out
 }
@@ -42,14 +48,22 @@ func store(
   _ name: EventSourceName,
   _ host: any SourceHost
 ) async -> Response {
+  await store([event], name, host)
+}
+
+/// Stores what one request tells and answers its sender, 202 where anything of it is new. The id
+/// is the first one's; several are in `ids`.
+func store(
+  _ events: [Event],
+  _ name: EventSourceName,
+  _ host: any SourceHost
+) async -> Response {
+  var kept: [(id: String, isDuplicate: Bool)] = []
   do throws(SinkError) {
-    let stored = try await host.append(event, from: name)
-    if stored.isFiltered {
-      return .json(200, JSON.object([.init(key: "filtered", value: true)]).encoded() + [0x0a])
+    let stored = try await host.append(events, places: [], from: name)
+    for (event, stored) in zip(events, stored) where !stored.isFiltered {
+      kept.append((stored.otherID ?? event.id, stored.isDuplicate))
     }
-    var answer: [JSON.Member] = [.init(key: "id", value: .string(stored.otherID ?? event.id))]
-    if stored.isDuplicate { answer.append(.init(key: "duplicate", value: true)) }
-    return .json(stored.isDuplicate ? 200 : 202, JSON.object(answer).encoded() + [0x0a])
   } catch {
     switch error {
     case .tooLarge: return refusal(413, "the event is larger than the bus takes")
@@ -60,6 +74,16 @@ func store(
       return response
     }
   }
+  guard let first = kept.first else {
+    return .json(200, JSON.object([.init(key: "filtered", value: true)]).encoded() + [0x0a])
+  }
+  let isDuplicate = kept.allSatisfy(\.isDuplicate)
+  var answer: [JSON.Member] = [.init(key: "id", value: .string(first.id))]
+  if kept.count > 1 {
+    answer.append(.init(key: "ids", value: .array(kept.map { .string($0.id) })))
+  }
+  if isDuplicate { answer.append(.init(key: "duplicate", value: true)) }
+  return .json(isDuplicate ? 200 : 202, JSON.object(answer).encoded() + [0x0a])
 }
 
 /// An answer that says why; the reason never contains what was sent.

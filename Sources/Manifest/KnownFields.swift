@@ -135,24 +135,6 @@ struct KnownFields: Sendable {
     webhook@webhook topicArn accessKey@secret secretKey@secret region roleARN metadata
     validateSignature endpoint filter@filter
     """,
-    "gitlab": """
-    webhook@webhook projectID projects groups events accessToken@secret enableSSLVerification
-    gitlabBaseURL deleteHookOnFinish metadata secretToken@secret filter@filter
-    """,
-    "bitbucket": """
-    webhook@webhook auth{basic@basic oauthToken@secret} events owner projectKey repositorySlug
-    repositories[owner repositorySlug] deleteHookOnFinish metadata filter@filter
-    """,
-    "bitbucketserver": """
-    webhook@webhook projectKey repositorySlug projects repositories[projectKey repositorySlug]
-    events skipBranchRefsChangedOnOpenPR oneEventPerChange accessToken@secret
-    webhookSecret@secret bitbucketserverBaseURL deleteHookOnFinish metadata tls@tls checkInterval
-    filter@filter
-    """,
-    "gerrit": """
-    webhook@webhook hookName events auth@basic gerritBaseURL deleteHookOnFinish metadata projects
-    sslVerify maxTries filter@filter
-    """,
     "kafka": """
     url topic partition consumerGroup{groupName oldest rebalanceStrategy}
     connectionBackoff@backoff tls@tls jsonBody metadata limitEventsPerSecond version sasl@sasl

@@ -6,6 +6,10 @@ package struct Instruments: Sendable {
   package let appended: Counter
   /// `source`, `event`, `reason`: input that left no event behind.
   package let refused: Counter
+  /// `source`, `event`, `key`: senders that proved to hold the `current` or `previous` secret.
+  package let verified: Counter
+  /// `source`, `event`: bodies that came again as another delivery.
+  package let repeatedBodies: Counter
   /// Records written by one sync.
   package let batchRecords: Histogram
   /// Seconds that one sync took.
@@ -48,6 +52,16 @@ package struct Instruments: Sendable {
       "signalbox_events_refused_total",
       help: "Input refused before it became an event.",
       labels: ["source", "event", "reason"]
+    )
+    verified = metrics.counter(
+      "signalbox_senders_verified_total",
+      help: "Requests whose sender holds a secret, by which value of it fitted.",
+      labels: ["source", "event", "key"]
+    )
+    repeatedBodies = metrics.counter(
+      "signalbox_repeated_bodies_total",
+      help: "Events whose signed body came before under another delivery id.",
+      labels: ["source", "event"]
     )
     batchRecords = metrics.histogram(
       "signalbox_log_batch_records",

@@ -159,6 +159,16 @@ package protocol SourceHost: Sendable {
   /// Counts what a source refused: the reason is a fixed word such as `signature`, `filtered`,
   /// `body`, `method`, `authorization`.
   func countRefused(_ name: EventSourceName, _ reason: String)
+
+  /// Counts a sender that proved to hold a secret.
+  /// - Parameter usedPrevious: whether it was `<key>.previous` that fitted.
+  func countVerified(_ name: EventSourceName, usedPrevious: Bool)
+
+  /// Whether the same body came lately as another delivery, which is then counted; remembers it.
+  /// - Parameters:
+  ///   - digest: of the body, hexadecimal.
+  ///   - delivery: what the sender calls this one.
+  func isRepeatedBody(_ digest: String, delivery: String, of name: EventSourceName) -> Bool
 }
 
 extension SourceHost {
@@ -225,4 +235,14 @@ package enum SinkError: Error, Equatable {
   case unavailable(String)
   /// The event is larger than the bus takes (413).
   case tooLarge
+}
+
+extension SourceHost {
+  package func countVerified(_ name: EventSourceName, usedPrevious: Bool) {}
+
+  package func isRepeatedBody(
+    _ digest: String,
+    delivery: String,
+    of name: EventSourceName
+  ) -> Bool { false }
 }

@@ -61,6 +61,14 @@ struct FilteredHost: SourceHost {
   func cause(verifying header: String) -> Cause? { host.cause(verifying: header) }
   func now() -> Timestamp { host.now() }
   func countRefused(_ name: EventSourceName, _ reason: String) { host.countRefused(name, reason) }
+
+  func countVerified(_ name: EventSourceName, usedPrevious: Bool) {
+    host.countVerified(name, usedPrevious: usedPrevious)
+  }
+
+  func isRepeatedBody(_ digest: String, delivery: String, of name: EventSourceName) -> Bool {
+    host.isRepeatedBody(digest, delivery: delivery, of: name)
+  }
 }
 
 extension Block {

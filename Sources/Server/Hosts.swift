@@ -20,6 +20,7 @@ struct BusSourceHost: SourceHost {
   let places: SourcePlaces
   /// nil where nothing runs.
   let key: InstallationKey?
+  let bodies: RecentBodies
   let instruments: Instruments
   let logger: Logger
 
@@ -73,6 +74,19 @@ struct BusSourceHost: SourceHost {
   func countRefused(_ name: EventSourceName, _ reason: String) {
     instruments.refused.increment(["\(name.namespace)/\(name.source)", name.event, reason])
     logger.info("refused a request", metadata: ["source": "\(name)", "reason": "\(reason)"])
+  }
+
+  func countVerified(_ name: EventSourceName, usedPrevious: Bool) {
+    let key = usedPrevious ? "previous" : "current"
+    instruments.verified.increment(["\(name.namespace)/\(name.source)", name.event, key])
+  }
+
+  func isRepeatedBody(_ digest: String, delivery: String, of name: EventSourceName) -> Bool {
+    let isRepeated = bodies.isRepeated("\(name) \(digest)", delivery: delivery, at: .now())
+    if isRepeated {
+      instruments.repeatedBodies.increment(["\(name.namespace)/\(name.source)", name.event])
+    }
+    return isRepeated
   }
 }
 

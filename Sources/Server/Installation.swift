@@ -317,6 +317,7 @@ struct Parts: Sendable {
   let logger: Logger
   /// This program again, as what runs jq.
   var jq = JQWorkers(program: "/proc/self/exe")
+  let bodies = RecentBodies()
 
   func builder(_ diagnostics: Diagnostics) -> PlanBuilder {
     PlanBuilder(
@@ -329,6 +330,7 @@ struct Parts: Sendable {
         http: http,
         places: places,
         key: key,
+        bodies: bodies,
         instruments: instruments,
         logger: logger
       ),

@@ -13,6 +13,10 @@ final class RecordingHost: SourceHost, SecretStore {
     var reasons: [String] = []
     var lines: [String] = []
     var places: [EventSourceName: [String: JSON]] = [:]
+    /// Whether the previous secret was the one that fitted.
+    var verified: [Bool] = []
+    /// Deliveries by body.
+    var bodies: [String: String] = [:]
   }
 
   private let state = Mutex(State())
@@ -20,8 +24,13 @@ final class RecordingHost: SourceHost, SecretStore {
   private let values: [String: String]
   let loop: EventLoop?
 
-  init(secrets values: [String: String] = [:], loop: EventLoop? = nil) {
+  /// Of the wall clock.
+  private let seconds: Int64
+
+  /// - Parameter seconds: what the wall clock shows, since 1970.
+  init(secrets values: [String: String] = [:], loop: EventLoop? = nil, seconds: Int64 = 0) {
     self.values = values
+    self.seconds = seconds
     self.loop = loop
   }
 
@@ -29,6 +38,7 @@ final class RecordingHost: SourceHost, SecretStore {
   var events: [Event] { state.withLock { $0.events } }
   var reasons: [String] { state.withLock { $0.reasons } }
   var lines: [String] { state.withLock { $0.lines } }
+  var verified: [Bool] { state.withLock { $0.verified } }
 
   func secret(name: String, key: String) throws(SecretError) -> Secret {
     guard let value = values["\(name)/\(key)"] else { throw SecretError("no secret") }
@@ -70,7 +80,7 @@ final class RecordingHost: SourceHost, SecretStore {
   }
 
   func cause(verifying header: String) -> Cause? { nil }
-  func now() -> Timestamp { Timestamp(nanoseconds: 0) }
+  func now() -> Timestamp { Timestamp(nanoseconds: seconds * 1_000_000_000) }
   var world: TemplateWorld {
     TemplateWorld(
       now: { GoTime(seconds: 0, nanoseconds: 0, zone: .utc) },
@@ -81,5 +91,16 @@ final class RecordingHost: SourceHost, SecretStore {
 
   func countRefused(_ name: EventSourceName, _ reason: String) {
     state.withLock { $0.reasons.append(reason) }
+  }
+
+  func countVerified(_ name: EventSourceName, usedPrevious: Bool) {
+    state.withLock { $0.verified.append(usedPrevious) }
+  }
+
+  func isRepeatedBody(_ digest: String, delivery: String, of name: EventSourceName) -> Bool {
+    state.withLock { state in
+      defer { state.bodies[digest] = state.bodies[digest] ?? delivery }
+      return state.bodies[digest].map { $0 != delivery } ?? false
+    }
   }
 }

@@ -1,0 +1,96 @@
+import HTTP
+import JSON
+import TLS
+
+/// What tells one delivery from another.
+struct Delivery {
+  /// What happened, in the forge's words; empty where it does not say.
+  let event: String
+  /// Empty where the forge does not say.
+  let hook: String
+  /// nil where the forge named nothing.
+  let id: String?
+  /// Of the JSON that was sent, 32 hexadecimal digits.
+  let digest: String
+
+  init(_ provider: Provider, _ headers: Headers, _ document: JSONDocument) {
+    let digest = hexadecimal(SHA256.digest(document.bytes).prefix(16))
+    func found(_ place: Provider.Place) -> String? {
+      switch place {
+      case .header(let name): headers[name]
+      case .body(let key): document.view.fields[key]?.value.string
+      case .digest: digest
+      }
+    }
+    self.digest = digest
+    event = found(provider.event) ?? ""
+    hook = provider.hook.flatMap(found) ?? ""
+    id = provider.delivery.lazy.compactMap(found).first { !$0.isEmpty }
+  }
+}
+
+/// A delivery or one change of it, with what we say about it beside the forge's body.
+struct Told {
+  let document: JSONDocument
+  /// `push`, `pushes`, `pullRequest`.
+  let members: [JSON.Member]
+
+  /// More changes than this, or more bytes of all their bodies, are left together.
+  private static let changesMax = 256
+  private static let bytesMax = 32 << 20
+
+  private init(_ document: JSONDocument, _ event: String, _ shape: Shape, isPart: Bool = false) {
+    self.document = document
+    var told = shape.read(event, document.view.fields)
+    if shape.sharesCommits, isPart || told.pushes.count > 1 {
+      for index in told.pushes.indices { told.pushes[index].commits = [] }
+    }
+    var members: [JSON.Member] = []
+    if let push = told.pushes.first { members.append(.init(key: "push", value: push.json)) }
+    if told.pushes.count > 1 {
+      members.append(.init(key: "pushes", value: .array(told.pushes.map(\.json))))
+    }
+    if let pullRequest = told.pullRequest {
+      members.append(.init(key: "pullRequest", value: pullRequest.json))
+    }
+    self.members = members
+  }
+
+  /// One part for each ref that moved where `splits` says so, else the delivery as it came.
+  static func parts(
+    _ document: JSONDocument,
+    _ event: String,
+    _ shape: Shape,
+    splits: Bool
+  ) -> [Told] {
+    guard splits, let path = shape.changes else { return [Told(document, event, shape)] }
+    var list = document.view
+    for key in path {
+      guard let next = list.fields[key] else { return [Told(document, event, shape)] }
+      list = next
+    }
+    let count = list.items.count
+    guard (2...changesMax).contains(count), count * document.bytes.count <= bytesMax,
+      let tree = document.root.json
+    else { return [Told(document, event, shape)] }
+    return (0..<count).compactMap { index in
+      let bytes = tree.keeping(index, ofListAt: path[...]).encoded()
+      return (try? JSONDocument(bytes)).map { Told($0, event, shape, isPart: true) }
+    }
+  }
+}
+
+extension JSON {
+  /// The same with one item alone in the list that `path` leads to.
+  fileprivate func keeping(_ index: Int, ofListAt path: ArraySlice<String>) -> JSON {
+    guard let key = path.first else {
+      guard case .array(let items) = self else { return self }
+      return .array([items[index]])
+    }
+    guard case .object(var members) = self,
+      let place = members.firstIndex(where: { $0.key == key })
+    else { return self }
+    members[place].value = members[place].value.keeping(index, ofListAt: path.dropFirst())
+    return .object(members)
+  }
+}

@@ -1,0 +1,85 @@
+import JSON
+import Manifest
+
+/// The manifest's entry of a forge (spec section 2.4), as its row of the table says.
+struct ForgeSpec<Row: ProviderRow>: ManifestBlock, Sendable {
+  let context: WebhookContext?
+  let check: ProofCheck
+  let metadata: [JSON.Member]
+  let allowsUnauthenticated: Bool
+  /// Whether a delivery that tells of several refs becomes one event for each.
+  let splits: Bool
+
+  init(from block: Block) {
+    let provider = Row.provider
+    let webhook = block.block("webhook")
+    let own = block.block("signalbox")
+    context = webhook.map { WebhookContext(from: $0, own: own, bodyLimit: provider.bodyLimit) }
+    webhook?.finish()
+    if webhook == nil { block.error("webhook", "found nothing, expected a mapping") }
+    check = Self.check(block, own, context)
+    metadata = webhookMetadata(block)
+    allowsUnauthenticated = own?.bool("unauthenticated") ?? false
+    // Known kinds have what is ours below `signalbox`.
+    let splitting = Row.provider.kind == "bitbucket" ? own : block
+    splits =
+      Row.provider.shape.changes == nil ? false : splitting?.bool("oneEventPerChange") ?? true
+    own?.finish()
+    Self.registration(block)
+    block.finish()
+  }
+
+  private static func check(
+    _ block: Block,
+    _ own: Block?,
+    _ context: WebhookContext?
+  ) -> ProofCheck {
+    let proof = Row.provider.proof
+    var secret: SecretSelector?
+    var user: SecretSelector?
+    var password: SecretSelector?
+    var tolerance = Duration.seconds(300)
+    switch proof {
+    case .code: secret = block.secret("webhookSecret")
+    case .token: secret = block.secret("secretToken")
+    case .standard:
+      secret = block.secret("webhookSecret")
+      tolerance = block.duration("tolerance") ?? tolerance
+      if !(Duration.seconds(1)...Duration.seconds(86_400)).contains(tolerance) {
+        block.error("tolerance", "found \(tolerance), expected 1s to 24h")
+      }
+    case .basic:
+      if let basic = block.block("basicAuth") {
+        user = basic.secret("username")
+        password = basic.secret("password")
+        if user == nil { basic.error("username", "found nothing, expected a secret") }
+        if password == nil { basic.error("password", "found nothing, expected a secret") }
+        basic.finish()
+      }
+      if user != nil && context?.authSecret != nil {
+        block.error("basicAuth", "stands in the same header as webhook.authSecret: keep one")
+      }
+    case .none: break
+    }
+    return ProofCheck(
+      proof: proof,
+      secret: secret,
+      basicUser: user,
+      basicPassword: password,
+      bearer: context?.authSecret,
+      queryToken: own?.secret("queryToken"),
+      tolerance: tolerance
+    )
+  }
+
+  /// Fields that only say how to create the hook at the forge.
+  private static func registration(_ block: Block) {
+    for key in Row.provider.registrationFields { _ = block.node(key) }
+    for key in Row.provider.credentialFields where block.contains(key) {
+      block.warning(key, "hooks are not registered there yet; create the hook by hand")
+    }
+    if Row.provider.kind == "bitbucketserver" {
+      block.notSupportedYet("skipBranchRefsChangedOnOpenPR")
+    }
+  }
+}
