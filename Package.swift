@@ -93,13 +93,17 @@ let package = Package(
         "EventLog", "Observe", "Plugin", "EventSources", "Triggers", "Engine", logging,
       ]
     ),
+    module(
+      "Rehearsal",
+      ["Posix", "JSON", "Event", "Expression", "Manifest", "Sensor", "Engine", "Server"]
+    ),
     .executableTarget(
       name: "signalbox",
       dependencies: [
         "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Bus", "EventLog", "Manifest",
         "Observe",
         "Triggers",
-        "Server",
+        "Server", "Rehearsal",
         arguments, logging,
       ],
       swiftSettings: strict
@@ -113,7 +117,10 @@ let package = Package(
     tests("ExpressionTests", ["Expression", "JSON", "TestKit", "signalbox"]),
     tests(
       "ManifestTests",
-      ["Manifest", "JSON", "Server", "EventSources", "Triggers", "Plugin", "TestKit", "signalbox"]
+      [
+        "Manifest", "JSON", "Server", "EventSources", "Triggers", "Plugin", "TestKit", "Rehearsal",
+        "Event", "Expression", "signalbox",
+      ]
     ),
     tests("HTTPClientTests", ["HTTPClient", "HTTP", "Posix", "TestKit"]),
     tests("SensorTests", ["Sensor", "Expression", "JSON", "Event"]),

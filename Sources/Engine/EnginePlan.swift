@@ -1,4 +1,4 @@
-import Event
+package import Event
 package import JSON
 package import Plugin
 package import Sensor
@@ -61,7 +61,7 @@ package struct TriggerPlan: Sendable {
   }
 
   /// The events of a firing as its dependencies saw them.
-  func transformed(
+  package func transformed(
     _ events: [(dependency: String, event: Event)]
   ) throws(TransformError) -> [(dependency: String, event: Event)] {
     var changed = events
@@ -73,24 +73,33 @@ package struct TriggerPlan: Sendable {
   }
 
   /// What acts for a firing of `events`, and with which payload.
-  func render(
+  package func render(
     _ events: [(dependency: String, event: Event)]
   ) throws(ParameterError) -> Rendered {
     var source = FiringEvents(events)
     let payload = try payload.payload(&source)
     if templateParameters.isEmpty && parameters.isEmpty {
-      return Rendered(trigger: trigger, payload: payload, isParameterised: false)
+      return Rendered(trigger: trigger, payload: payload, isParameterised: false, fields: fields)
     }
     let template: JSON = .object([.init(key: kind, value: fields)])
     let changed = try templateParameters.applied(to: template, &source)[kind] ?? fields
     let final = try parameters.applied(to: changed, &source)
-    return Rendered(trigger: try remake(final), payload: payload, isParameterised: true)
+    return Rendered(
+      trigger: try remake(final),
+      payload: payload,
+      isParameterised: true,
+      fields: final
+    )
   }
 
-  struct Rendered {
+  /// A firing ready to be carried out.
+  package struct Rendered {
     let trigger: any Trigger
-    let payload: [UInt8]?
+    /// nil where the manifest has none.
+    package let payload: [UInt8]?
     let isParameterised: Bool
+    /// The fields of the trigger as parameters left them.
+    package let fields: JSON
   }
 }
 

@@ -13,6 +13,7 @@ struct DocumentReader {
     let name: String
     let mark: Mark
     let block: Block
+    let document: Node
   }
 
   func read(_ node: Node, into set: inout ManifestSet) {
@@ -94,7 +95,8 @@ struct DocumentReader {
       namespace: namespace,
       name: name,
       mark: metadata.mark(of: "name"),
-      block: metadata
+      block: metadata,
+      document: root.node
     )
   }
 

@@ -3,6 +3,8 @@ package struct ManifestSet: Sendable {
   package var eventSources: [EventSourceManifest] = []
   package var sensors: [SensorManifest] = []
   package var buses: [EventBusManifest] = []
+  /// Files of tests alone.
+  package var testFiles: [TestFile] = []
 
   package init() {}
 }

@@ -28,7 +28,8 @@ package struct ManifestReader {
   }
 
   /// Reads files, and folders with all `.yaml`, `.yml` and `.json` files below them in the order
-  /// of their names. A file that is named counts whatever its ending.
+  /// of their names. A file that is named counts whatever its ending; one whose name ends in
+  /// `_test` holds tests.
   package func read(_ paths: [String]) -> ManifestSet {
     var set = ManifestSet()
     var files: [String] = []
@@ -93,7 +94,12 @@ package struct ManifestReader {
 
   private func read(_ text: String, _ file: String, into set: inout ManifestSet) {
     var yaml = YAMLReader(file: file, diagnostics: diagnostics)
-    for document in yaml.documents(text) { documents.read(document, into: &set) }
+    let nodes = yaml.documents(text)
+    if TestFile.isTest(file) {
+      set.testFiles.append(TestFile(path: file, documents: nodes, diagnostics))
+      return
+    }
+    for document in nodes { documents.read(document, into: &set) }
   }
 
   /// Two manifests of a kind must not share a namespace and a name, in whatever files they are.

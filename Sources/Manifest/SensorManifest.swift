@@ -7,6 +7,10 @@ package struct SensorManifest: Sendable {
   package let mark: Mark
   package let dependencies: [DependencyManifest]
   package let triggers: [TriggerManifest]
+  /// `signalbox.tests`.
+  package let tests: [TestManifest]
+  /// The whole document, so that it can be read again with a change in it.
+  package let document: Node
 }
 
 /// One dependency of a sensor.
@@ -128,7 +132,7 @@ extension DocumentReader {
     for key in ["errorOnFailedRound", "loggingFields"] where spec.contains(key) {
       spec.report(.info, key, "has no effect, here as in Argo Events")
     }
-    signalbox(spec)
+    let tests = tests(spec)
     let dependencies = spec.blocks("dependencies").map(dependency)
     if dependencies.isEmpty, !spec.contains("dependencies") || spec.list("dependencies") != nil {
       spec.error("dependencies", "found none, expected at least one")
@@ -146,8 +150,19 @@ extension DocumentReader {
       bus: bus,
       mark: identity.mark,
       dependencies: dependencies,
-      triggers: triggers
+      triggers: triggers,
+      tests: tests,
+      document: identity.document
     )
+  }
+
+  /// What a sensor says under `signalbox`.
+  private func tests(_ spec: Block) -> [TestManifest] {
+    guard let own = spec.block("signalbox") else { return [] }
+    own.notSupportedYet("compat")
+    let tests = own.blocks("tests").map { TestManifest(from: $0) }
+    own.finish()
+    return tests
   }
 
   private func dependency(_ block: Block) -> DependencyManifest {

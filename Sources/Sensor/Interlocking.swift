@@ -225,20 +225,25 @@ package struct Interlocking: Sendable {
       data = parsed ?? FilterData(event.data)
       parsed = data
     }
+    return filters.evaluate(FilterSubject(event, data))
+  }
+}
+
+extension FilterSubject {
+  /// An event as filters see it.
+  package init(_ event: Event, _ data: FilterData) {
     let nanoseconds = Int(event.time.nanoseconds)
     let fraction = (nanoseconds % 1_000_000_000 + 1_000_000_000) % 1_000_000_000
-    return filters.evaluate(
-      FilterSubject(
-        type: event.type,
-        source: event.source,
-        subject: event.subject,
-        dataContentType: event.dataContentType,
-        time: FilterTime(
-          seconds: (nanoseconds - fraction) / 1_000_000_000,
-          nanoseconds: fraction
-        ),
-        data: data
-      )
+    self.init(
+      type: event.type,
+      source: event.source,
+      subject: event.subject,
+      dataContentType: event.dataContentType,
+      time: FilterTime(
+        seconds: (nanoseconds - fraction) / 1_000_000_000,
+        nanoseconds: fraction
+      ),
+      data: data
     )
   }
 }

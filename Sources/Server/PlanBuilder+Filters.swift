@@ -31,7 +31,7 @@ extension PlanBuilder {
           start: time.start,
           stop: time.stop,
           timezone: time.timezone,
-          zoneFile: TemplateWorld.machine.zoneFile
+          zoneFile: world.zoneFile
         )
       }
       filter.time = made.map { .success($0) }
@@ -49,9 +49,9 @@ extension PlanBuilder {
     if let text = manifest.template {
       do throws(TemplateError) {
         let parsed = try GoTemplate(parsing: text)
-        template = { (input) throws(FilterError) in
+        template = { [world] (input) throws(FilterError) in
           do throws(TemplateError) {
-            return try parsed.execute(["Input": .string(input)], in: .machine)
+            return try parsed.execute(["Input": .string(input)], in: world)
           } catch { throw FilterError(description: "template: \(error)") }
         }
       } catch {

@@ -45,9 +45,9 @@ extension PlanBuilder {
       let why = TemplateFunctions.differences[name] ?? ""
       diagnostics.add(Diagnostic(.warning, parameter.mark, field: field, "\(name): \(why)"))
     }
-    return { input in
+    return { [world] input in
       do throws(TemplateError) {
-        return try template.execute(["Input": input], in: .machine)
+        return try template.execute(["Input": input], in: world)
       } catch { return nil }
     }
   }

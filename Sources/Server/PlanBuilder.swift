@@ -16,6 +16,8 @@ struct PlanBuilder {
   let triggerHost: any TriggerHost
   let jq: JQWorkers
   let diagnostics: Diagnostics
+  /// What templates, scripts and schedules see of the machine.
+  var world = TemplateWorld.machine
 
   /// Everything of an installation.
   struct Plan: Sendable {
@@ -73,29 +75,9 @@ struct PlanBuilder {
     var sensors: [SensorPlan] = []
     var triggers: [TriggerPlan] = []
     for manifest in set.sensors {
-      let dependencies = manifest.dependencies.map { dependency($0, manifest) }
-      let names = dependencies.map(\.name)
-      // Of dependencies with one name the last counts, as everywhere.
-      let transforms = Dictionary(
-        dependencies.compactMap { one in one.transform.map { (one.name, $0) } }
-      ) { _, last in last }
-      var rules: [TriggerRule] = []
-      for trigger in manifest.triggers {
-        let id = TriggerID(
-          sensor: SensorID(namespace: manifest.namespace, name: manifest.name),
-          name: trigger.name
-        )
-        if let rule = rule(trigger, id, names) { rules.append(rule) }
-        if let plan = plan(trigger, id, manifest, names, transforms) { triggers.append(plan) }
-      }
-      sensors.append(
-        SensorPlan(
-          id: SensorID(namespace: manifest.namespace, name: manifest.name),
-          bus: manifest.bus,
-          dependencies: dependencies,
-          triggers: rules
-        )
-      )
+      let (sensor, made) = compile(manifest)
+      sensors.append(sensor)
+      triggers += made
     }
     checkCommands(reachedFrom: open, sensors, triggers)
     let plan = Plan(
@@ -107,6 +89,33 @@ struct PlanBuilder {
       PortCertificates(routes)?.check(routes, sourceHost.secrets, diagnostics)
     }
     return diagnostics.hasErrors ? nil : plan
+  }
+
+  /// One sensor and what its triggers do.
+  func compile(_ manifest: SensorManifest) -> (SensorPlan, [TriggerPlan]) {
+    let dependencies = manifest.dependencies.map { dependency($0, manifest) }
+    let names = dependencies.map(\.name)
+    // Of dependencies with one name the last counts, as everywhere.
+    let transforms = Dictionary(
+      dependencies.compactMap { one in one.transform.map { (one.name, $0) } }
+    ) { _, last in last }
+    var rules: [TriggerRule] = []
+    var triggers: [TriggerPlan] = []
+    for trigger in manifest.triggers {
+      let id = TriggerID(
+        sensor: SensorID(namespace: manifest.namespace, name: manifest.name),
+        name: trigger.name
+      )
+      if let rule = rule(trigger, id, names) { rules.append(rule) }
+      if let plan = plan(trigger, id, manifest, names, transforms) { triggers.append(plan) }
+    }
+    let sensor = SensorPlan(
+      id: SensorID(namespace: manifest.namespace, name: manifest.name),
+      bus: manifest.bus,
+      dependencies: dependencies,
+      triggers: rules
+    )
+    return (sensor, triggers)
   }
 
   private func key(of name: EventSourceName) -> EventKey {

@@ -7,7 +7,7 @@ struct Signalbox: AsyncParsableCommand {
     abstract: "An event-driven automation bus: events in, sensors decide, triggers act.",
     version: "0.1.0-dev",
     subcommands: [
-      RunCommand.self, ValidateCommand.self, EventsCommand.self, SendCommand.self,
+      RunCommand.self, ValidateCommand.self, TestCommand.self, EventsCommand.self, SendCommand.self,
       LogCommand.self, ReloadCommand.self, EvalCommand.self,
     ]
   )

@@ -32,12 +32,16 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
     ]
   ),
   (
+    "Rehearsal",
+    ["Posix", "JSON", "Event", "Expression", "Manifest", "Sensor", "Engine", "Server"]
+  ),
+  (
     "signalbox",
     [
       "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Bus", "EventLog", "Manifest",
       "Observe",
       "Triggers",
-      "Server",
+      "Server", "Rehearsal",
       "ArgumentParser", "Logging", "Dispatch",
     ]
   ),
