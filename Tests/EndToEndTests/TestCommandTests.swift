@@ -21,7 +21,7 @@ import Testing
       signalbox:
         tests:
           - name: one
-            events: [{dependency: a, data: {n: 1}}, {dependency: a, data: {n: 2}}]
+            events: [{dependency: a, data: {n: 1}}, {dependency: a, data: {n: 5}}]
             firings: [{trigger: t, payload: \(payload)}]
     """
   }
@@ -59,7 +59,7 @@ import Testing
       try write("tests: []", folder + "/y_test.yaml")
       let empty = try signalbox(["test", folder])
       #expect(empty.status == 1)
-      #expect(empty.output.contains("y_test.yaml:1:8: error: tests: found none"), "\(empty.output)")
+      #expect(empty.output.contains("y_test.yaml:1:1: error: tests: found none"), "\(empty.output)")
     }
   }
 }
