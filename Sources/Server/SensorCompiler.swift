@@ -66,6 +66,7 @@ package struct SensorCompiler: Sendable {
         http: nil,
         places: SourcePlaces(),
         key: nil,
+        bodies: RecentBodies(),
         instruments: Instruments(in: Metrics()),
         logger: logger
       ),
