@@ -124,7 +124,7 @@ let package = Package(
     ),
     tests("HTTPClientTests", ["HTTPClient", "HTTP", "Posix", "TestKit"]),
     tests("SensorTests", ["Sensor", "Expression", "JSON", "Event"]),
-    tests("HTTPTests", ["HTTP", "Posix", "TLS", "TestKit", "CNGHTTP2"]),
+    tests("HTTPTests", ["HTTP", "Posix", "TLS", "TestKit", "CNGHTTP2", "h1-reader"]),
     tests(
       "EventSourcesTests",
       [
@@ -164,6 +164,19 @@ let package = Package(
       name: "log-torture",
       dependencies: ["EventLog", "TestKit"],
       path: "Tests/LogTorture",
+      swiftSettings: strict
+    ),
+    // What `deploy/bench-http` measures, and what `deploy/h1-compare` holds against another parser.
+    .executableTarget(
+      name: "http-sink",
+      dependencies: ["HTTP", "Posix", "TLS"],
+      path: "Tests/HTTPSink",
+      swiftSettings: strict
+    ),
+    .executableTarget(
+      name: "h1-reader",
+      dependencies: ["HTTP", "JSON", "Posix"],
+      path: "Tests/H1Reader",
       swiftSettings: strict
     ),
     // Killed in the middle of its work by EventLogTests.

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -19,6 +20,20 @@ int clinux_outlive_caller(void) { return prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0); }
 int clinux_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
 
 int clinux_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
+
+// What programs that are started get back; guarded by being written before any is started.
+static struct rlimit descriptor_limit;
+static int descriptor_limit_raised;
+
+int clinux_raise_descriptor_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return -1;
+  descriptor_limit = limit;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) < 0) return -1;
+  descriptor_limit_raised = 1;
+  return 0;
+}
 
 static void close_from(int first) {
   if (syscall(SYS_close_range, first, ~0U, 0) == 0) return;
@@ -52,6 +67,7 @@ static int become(const struct clinux_program *program, pid_t caller) {
     if (dup2(moved[index], index) < 0) return errno;
   close_from(count);
 
+  if (descriptor_limit_raised) setrlimit(RLIMIT_NOFILE, &descriptor_limit);
   if (program->folder && chdir(program->folder) < 0) return errno;
   sigset_t none;
   sigemptyset(&none);

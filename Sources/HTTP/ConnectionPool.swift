@@ -6,7 +6,6 @@ final class ConnectionPool: @unchecked Sendable {
   // SAFETY: the variables are touched only on the loop's thread.
   let loop: EventLoop
   let limits: HTTPLimits
-  let budget: BodyBudget
   let observer: HTTPObserver
   private let share: Int
   private var connections: Set<Connection> = []
@@ -14,18 +13,18 @@ final class ConnectionPool: @unchecked Sendable {
   private var drained: (() -> Void)?
   private var isSweeping = false
   private var scratch = [UInt8](repeating: 0, count: 64 << 10)
+  /// What a refused body was in, for the next one.
+  private var spare: [UInt8] = []
   private var cachedDate = (second: 0, text: "")
 
   init(
     _ loop: EventLoop,
     _ limits: HTTPLimits,
-    _ budget: BodyBudget,
     _ observer: HTTPObserver,
     share: Int
   ) {
     self.loop = loop
     self.limits = limits
-    self.budget = budget
     self.observer = observer
     self.share = share
   }
@@ -104,6 +103,19 @@ final class ConnectionPool: @unchecked Sendable {
     let transfer = unsafe scratch.withUnsafeMutableBytes { unsafe Socket.receive(socket, $0) }
     if case .bytes(let count) = transfer { input += scratch[..<count] }
     return transfer
+  }
+
+  /// An empty buffer for a body.
+  func takeBuffer() -> [UInt8] {
+    var buffer: [UInt8] = []
+    swap(&buffer, &spare)
+    return buffer
+  }
+
+  /// Takes back the buffer of a body that nobody is going to read.
+  func reclaim(_ body: IncomingBody) {
+    let buffer = body.surrender()
+    if buffer.capacity <= 64 << 10 && buffer.capacity > spare.capacity { spare = buffer }
   }
 
   func date() -> String {

@@ -26,7 +26,7 @@ final class H1Conversation: Conversation, @unchecked Sendable {
     self.connection = connection
     pool = connection.pool
     self.handler = handler
-    parser = H1Parser(pool.limits)
+    parser = H1Parser(headBytes: pool.limits.headBytes, headerCount: pool.limits.headerCount)
     deadline = pool.loop.now + pool.limits.headTime
   }
 
@@ -98,27 +98,38 @@ final class H1Conversation: Conversation, @unchecked Sendable {
     isBodyPending = head.length != 0
     switch handler.accept(head.request) {
     case .answer(let response): answer(response)
-    case .read(let limit, let respond):
-      if let length = head.length, length > limit { return answer(.bodyTooLarge(limit)) }
-      let body = IncomingBody(limit: limit, pool.budget)
-      if let length = head.length { body.expect(length) }
-      self.body = body
-      self.respond = respond
-      enter(.body, within: pool.limits.bodyTime)
-      // A client whose body is on its way already does not wait for leave.
-      if head.expectsContinue && isBodyPending && used == input.count {
-        _ = connection.send(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8))
-      }
+    case .read(let limit, let respond): read(head, limit, nil, respond)
+    case .check(let limit, let check, let respond): read(head, limit, check, respond)
+    }
+  }
+
+  private func read(
+    _ head: H1Parser.Head,
+    _ limit: Int,
+    _ check: (any BodyCheck)?,
+    _ respond: @escaping @Sendable (Request) async -> Response
+  ) {
+    if let length = head.length {
+      if length > limit { return answer(.bodyTooLarge(limit)) }
+      if !pool.limits.bodies.hasRoom(for: length) { return answer(.bodiesBusy) }
+    }
+    body = IncomingBody(limit: limit, announced: head.length, check, pool)
+    self.respond = respond
+    enter(.body, within: pool.limits.bodyTime)
+    // A client whose body is on its way already does not wait for leave.
+    if head.expectsContinue && isBodyPending && used == input.count {
+      _ = connection.send(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8))
     }
   }
 
   private func take(_ range: Range<Int>) {
-    if let refusal = body?.append(input[range]) { answer(refusal) }
+    if let refusal = unsafe body?.append(input.span.extracting(range).bytes) { answer(refusal) }
   }
 
   private func finish() {
     guard let head, let respond, let body else { return }
     isBodyPending = false
+    if let refusal = body.verdict() { return answer(refusal) }
     phase = .answering
     self.body = nil
     self.respond = nil
@@ -141,6 +152,7 @@ final class H1Conversation: Conversation, @unchecked Sendable {
   // MARK: The answer
 
   private func answer(_ response: Response) {
+    if let body { pool.reclaim(body) }
     body = nil
     respond = nil
     let keepsAlive = head?.keepsAlive == true && !isLast && !isBodyPending && !pool.isDraining

@@ -1,7 +1,7 @@
 /// HTTP/1.1 requests out of bytes (RFC 9112), strictly: whatever two implementations could read
 /// differently is refused. No I/O; the caller feeds bytes and acts on what comes out.
-struct H1Parser {
-  enum Action: Equatable {
+package struct H1Parser {
+  package enum Action: Equatable {
     case head(Head)
     /// The next bytes of the body.
     case body(Range<Int>)
@@ -11,11 +11,11 @@ struct H1Parser {
     case refuse(Int, String)
   }
 
-  struct Head: Equatable {
-    let request: RequestHead
+  package struct Head: Equatable {
+    package let request: RequestHead
     /// The body's length; nil where it is chunked.
-    let length: Int?
-    let keepsAlive: Bool
+    package let length: Int?
+    package let keepsAlive: Bool
     let expectsContinue: Bool
     let isHTTP10: Bool
   }
@@ -35,16 +35,23 @@ struct H1Parser {
   static let extensionBytes = 8 << 10
 
   private var state = State.head
-  private let limits: HTTPLimits
+  private let headBytes: Int
+  private let headerCount: Int
   /// How far the search for the head's end has come, from the head's first byte, and where the
   /// line that it is in begins: bytes that trickle in are not searched again.
   private var searched = (end: 0, line: 0)
   private var extensions = 0
 
-  init(_ limits: HTTPLimits) { self.limits = limits }
+  /// - Parameters:
+  ///   - headBytes: the most bytes of a request line with its headers.
+  ///   - headerCount: the most header fields.
+  package init(headBytes: Int, headerCount: Int) {
+    self.headBytes = headBytes
+    self.headerCount = headerCount
+  }
 
   /// What the bytes from `at` on say; `at` moves over what was used. nil: more bytes are needed.
-  mutating func next(_ bytes: [UInt8], _ at: inout Int) -> Action? {
+  package mutating func next(_ bytes: [UInt8], _ at: inout Int) -> Action? {
     while true {
       switch state {
       case .head:
@@ -54,10 +61,10 @@ struct H1Parser {
           searched = (0, 0)
         }
         guard let end = headEnd(bytes, at) else {
-          if bytes.count - at > limits.headBytes { return refuse(431, "header too large") }
+          if bytes.count - at > headBytes { return refuse(431, "header too large") }
           return nil
         }
-        if end - at > limits.headBytes { return refuse(431, "header too large") }
+        if end - at > headBytes { return refuse(431, "header too large") }
         return head(bytes, &at, end)
       case .fixed(0):
         state = .complete
@@ -144,19 +151,19 @@ struct H1Parser {
   private mutating func head(_ bytes: [UInt8], _ at: inout Int, _ end: Int) -> Action {
     searched = (0, 0)
     extensions = 0
-    guard case .whole(let first) = line(bytes, &at, limit: limits.headBytes),
+    guard case .whole(let first) = line(bytes, &at, limit: headBytes),
       let start = requestLine(bytes[first])
     else { return refuse(400, "bad request line") }
     guard start.isKnownVersion else { return refuse(505, "HTTP version not supported") }
     var headers = Headers()
     while true {
-      guard case .whole(let range) = line(bytes, &at, limit: limits.headBytes) else {
+      guard case .whole(let range) = line(bytes, &at, limit: headBytes) else {
         return refuse(400, "bad line end")
       }
       if range.isEmpty { break }
       guard let field = field(bytes[range]) else { return refuse(400, "bad header field") }
       headers.add(field.name, field.value)
-      if headers.fields.count > limits.headerCount { return refuse(431, "too many header fields") }
+      if headers.fields.count > headerCount { return refuse(431, "too many header fields") }
     }
     guard at == end else { return refuse(400, "bad line end") }
     return framed(start, headers)
@@ -172,13 +179,16 @@ struct H1Parser {
     // The target's own host counts, whatever the field says (RFC 9112 section 3.2.2).
     if let authority = start.authority { headers.replace("Host", authority) }
     let lengths = headers.values("Content-Length")
-    let codings = headers.values("Transfer-Encoding").flatMap { $0.split(separator: ",") }.map {
-      $0.trimmingSpace.lowercased()
-    }
+    let codings = headers.values("Transfer-Encoding").flatMap {
+      $0.split(separator: ",", omittingEmptySubsequences: false)
+    }.map { $0.trimmingSpace.lowercased() }
     var length: Int? = 0
     if headers["Transfer-Encoding"] != nil {
       guard lengths.isEmpty, !start.isHTTP10 else { return refuse(400, "two body lengths") }
-      guard codings.last == "chunked", codings.filter({ $0 == "chunked" }).count == 1 else {
+      // An empty element means nothing to one reader and is no coding to another.
+      guard codings.last == "chunked", codings.filter({ $0 == "chunked" }).count == 1,
+        !codings.contains("")
+      else {
         return refuse(400, "transfer coding without a length")
       }
       guard codings.count == 1 else { return refuse(501, "transfer coding not supported") }

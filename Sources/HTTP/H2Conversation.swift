@@ -214,7 +214,7 @@ import Posix
       return
     }
     unsafe nghttp2_session_consume(session, id, bytes.count)
-    if let refusal = unsafe body.append(bytes) { answer(stream, refusal) }
+    if let refusal = unsafe body.append(bytes.span.bytes) { answer(stream, refusal) }
   }
 
   func sent(_ frame: H2Frame) {
@@ -255,19 +255,30 @@ import Posix
     }
     switch handler.accept(head) {
     case .answer(let response): answer(stream, response)
-    case .read(let limit, let respond):
-      let length = head.headers["content-length"].flatMap { contentLength($0) }
-      if let length, length > limit { return answer(stream, .bodyTooLarge(limit)) }
-      let body = IncomingBody(limit: limit, pool.budget)
-      if let length { body.expect(length) }
-      stream.body = body
-      stream.respond = respond
-      stream.phase = .body
-      stream.deadline = pool.loop.now + limits.bodyTime
-      if head.headers["expect"] != nil && !stream.isRemoteFinished {
-        _ = unsafe withNameValues([(":status", "100")]) { fields in
-          unsafe nghttp2_submit_headers(session, none, stream.id, nil, fields, 1, nil)
-        }
+    case .read(let limit, let respond): read(stream, head, limit, nil, respond)
+    case .check(let limit, let check, let respond): read(stream, head, limit, check, respond)
+    }
+  }
+
+  private func read(
+    _ stream: H2Stream,
+    _ head: RequestHead,
+    _ limit: Int,
+    _ check: (any BodyCheck)?,
+    _ respond: @escaping @Sendable (Request) async -> Response
+  ) {
+    let length = head.headers["content-length"].flatMap { contentLength($0) }
+    if let length {
+      if length > limit { return answer(stream, .bodyTooLarge(limit)) }
+      if !pool.limits.bodies.hasRoom(for: length) { return answer(stream, .bodiesBusy) }
+    }
+    stream.body = IncomingBody(limit: limit, announced: length, check, pool)
+    stream.respond = respond
+    stream.phase = .body
+    stream.deadline = pool.loop.now + pool.limits.bodyTime
+    if head.headers["expect"] != nil && !stream.isRemoteFinished {
+      _ = unsafe withNameValues([(":status", "100")]) { fields in
+        unsafe nghttp2_submit_headers(session, none, stream.id, nil, fields, 1, nil)
       }
     }
   }
@@ -276,6 +287,7 @@ import Posix
     guard stream.phase == .body, let body = stream.body, let respond = stream.respond,
       let head = stream.request
     else { return }
+    if let refusal = body.verdict() { return answer(stream, refusal) }
     stream.phase = .answering
     stream.body = nil
     stream.respond = nil
@@ -292,6 +304,7 @@ import Posix
   }
 
   private func answer(_ stream: H2Stream, _ response: Response) {
+    if let body = stream.body { pool.reclaim(body) }
     stream.body = nil
     stream.respond = nil
     stream.phase = .sending

@@ -4,8 +4,8 @@ package struct HTTPLimits: Sendable {
   package var headBytes = 32 << 10
   /// Header fields; beyond: 431.
   package var headerCount = 100
-  /// All request bodies in memory together, in bytes; beyond: 503.
-  package var bodiesBytes = 64 << 20
+  /// All request bodies in memory together; beyond: 503. Servers with the same one share it.
+  package var bodies = BodyBudget(64 << 20)
   /// From the first byte of a request to the end of its head; beyond: 408. A TLS handshake has
   /// the same time.
   package var headTime = Duration.seconds(10)

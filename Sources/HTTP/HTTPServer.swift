@@ -81,9 +81,8 @@ package final class HTTPServer: Sendable {
     _ handler: any RequestHandler
   ) async throws(SystemError) {
     precondition(!loops.isEmpty, "a server needs a loop")
-    let budget = BodyBudget(limits.bodiesBytes)
     pools = loops.map {
-      ConnectionPool($0, limits, budget, observer, share: max(1, limits.connections / loops.count))
+      ConnectionPool($0, limits, observer, share: max(1, limits.connections / loops.count))
     }
     self.port = port
     listener = Listener(socket, loops[0], pools, encryption, handler)

@@ -73,4 +73,32 @@ package enum Acceptance: Sendable {
   case answer(Response)
   /// Read the body, at most `bodyLimit` bytes (more: 413), then ask for the response.
   case read(bodyLimit: Int, respond: @Sendable (Request) async -> Response)
+  /// The same, with `by` looking at the body while it arrives. What it refuses is not read any
+  /// further, and `respond` never sees it.
+  case check(bodyLimit: Int, by: any BodyCheck, respond: @Sendable (Request) async -> Response)
+}
+
+/// Looks at a request's body piece by piece. One for each request; called on its connection's
+/// loop only.
+package protocol BodyCheck: AnyObject, Sendable {
+  /// The next bytes.
+  func update(_ bytes: RawSpan)
+  /// After the last byte: nil, or the answer that refuses the request.
+  func finish() -> Response?
+}
+
+extension Acceptance {
+  /// What comes of a request that is there as a whole.
+  package func response(to request: Request) async -> Response {
+    switch self {
+    case .answer(let response): return response
+    case .read(let limit, let respond):
+      return request.body.count <= limit ? await respond(request) : .bodyTooLarge(limit)
+    case .check(let limit, let check, let respond):
+      guard request.body.count <= limit else { return .bodyTooLarge(limit) }
+      unsafe check.update(request.body.span.bytes)
+      if let refusal = check.finish() { return refusal }
+      return await respond(request)
+    }
+  }
 }

@@ -69,6 +69,12 @@ package struct Program: Sendable {
   }
 }
 
+/// Lets this process open as many descriptors as it may at all: each connection is one. Programs
+/// that it starts get the limit it had. Call it before any is started.
+package func raiseDescriptorLimit() throws(SystemError) {
+  try retryingInterrupts("setrlimit") { clinux_raise_descriptor_limit() }
+}
+
 /// How a process ended.
 package enum ProcessEnd: Equatable, Sendable {
   case exited(Int32)

@@ -27,6 +27,7 @@ extension Installation {
         address: address,
         port: port,
         loops: loops,
+        limits: limits,
         observer: observer,
         encryption: encryption,
         handler: handler
@@ -36,6 +37,7 @@ extension Installation {
       socket: taken.socket,
       isShared: taken.isShared,
       loops: loops,
+      limits: limits,
       observer: observer,
       encryption: encryption,
       handler: handler

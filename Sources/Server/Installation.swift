@@ -23,6 +23,8 @@ actor Installation {
   private let log: EventLog
   let engine: Engine
   let loops: [EventLoop]
+  /// All ports have one budget for the bodies of their requests.
+  let limits: HTTPLimits
   private let sourceLoop: EventLoop
   private let works: SourceWorks
   private let report: @Sendable (String) -> Void
@@ -53,6 +55,9 @@ actor Installation {
     self.logger = logger
     self.report = report
     secrets = FolderSecrets(folder: configuration.secrets)
+    var limits = HTTPLimits()
+    limits.bodies = BodyBudget(configuration.bodyMemoryBytes)
+    self.limits = limits
     let instruments = Instruments(in: metrics)
     self.instruments = instruments
     var logConfiguration = EventLog.Configuration()
@@ -131,6 +136,10 @@ actor Installation {
       "signalbox_lag_seconds",
       help: "How long the engine has been behind the log."
     ) { engine.lag(at: .now()).inSeconds }
+    metrics.gauge(
+      "signalbox_http_body_bytes",
+      help: "Memory held by the bodies of requests under way."
+    ) { [bodies = limits.bodies] in Double(bodies.inUse) }
     LogNumbers(metrics).register(log)
     ProcessNumbers.register(in: metrics)
     let waiting = try await engine.recover()

@@ -23,6 +23,8 @@ package struct Server {
     /// Whether to take the place of the program that runs on `data`, its listening sockets
     /// included.
     package var takesOver = false
+    /// Bodies of requests in memory together, in bytes; beyond: 503.
+    package var bodyMemoryBytes = 64 << 20
 
     package init(
       manifests: [String],

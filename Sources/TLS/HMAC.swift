@@ -59,6 +59,17 @@ import COpenSSL
       precondition(code == 1)
     }
 
+    package mutating func update(_ bytes: RawSpan) {
+      let code = unsafe bytes.withUnsafeBytes { buffer in
+        unsafe EVP_MAC_update(
+          state,
+          buffer.baseAddress?.assumingMemoryBound(to: UInt8.self),
+          buffer.count
+        )
+      }
+      precondition(code == 1)
+    }
+
     package consuming func finish() -> [UInt8] {
       var code = [UInt8](repeating: 0, count: SHA256.byteCount)
       var length = 0

@@ -27,6 +27,9 @@ struct RunCommand: AsyncParsableCommand {
   @Option(help: "The address and port of the console.")
   var console = "127.0.0.1:12080"
 
+  @Option(help: "MiB that the bodies of requests may take together; beyond: 503.")
+  var bodyMemory = 64
+
   @Option(help: "Firings in a chain before it is cut.")
   var hops = 16
 
@@ -51,6 +54,9 @@ struct RunCommand: AsyncParsableCommand {
     if LogFormat(rawValue: logFormat) == nil {
       throw ValidationError("--log-format is text or json")
     }
+    guard (1...(1 << 20)).contains(bodyMemory) else {
+      throw ValidationError("--body-memory is from 1 to 1048576 MiB")
+    }
     guard (1...1000).contains(hops) else { throw ValidationError("--hops is from 1 to 1000") }
     if Logger.Level(rawValue: logLevel) == nil {
       throw ValidationError("--log-level is debug, info, warning or error")
@@ -70,6 +76,7 @@ struct RunCommand: AsyncParsableCommand {
 
   func run() async throws {
     Signals.ignoreBrokenPipes()
+    try raiseDescriptorLimit()
     let stop = try Signals.descriptor([SIGINT, SIGTERM])
     let reload = try Signals.descriptor([SIGHUP])
     let handler = LineLogHandler(
@@ -94,6 +101,7 @@ struct RunCommand: AsyncParsableCommand {
         allowOutbound: try AllowList(parsing: allowOutbound)
       )
       configuration.takesOver = takeover
+      configuration.bodyMemoryBytes = bodyMemory << 20
       try await Server.run(
         configuration,
         logger: logger,

@@ -32,8 +32,8 @@ import Testing
       var headers = Headers([.init("Host", "x"), .init("Content-Type", "application/json")])
       for id in request.ids { headers.add("X-Request-Id", id) }
       let head = RequestHead(method: "POST", path: "/hook", query: "", headers: headers)
-      guard case .read(_, let respond) = route.handler.accept(head) else { continue }
-      _ = await respond(Request(head: head, body: Array(request.body.utf8)))
+      let whole = Request(head: head, body: Array(request.body.utf8))
+      _ = await route.handler.accept(head).response(to: whole)
       events += host.events
     }
     return events

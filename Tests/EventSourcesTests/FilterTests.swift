@@ -28,10 +28,9 @@ import Testing
     let route = try #require(source.routes.first)
     let headers = Headers([.init("Host", "x"), .init("Content-Type", "application/json")])
     let head = RequestHead(method: "POST", path: "/hook", query: "", headers: headers)
-    guard case .read(_, let respond) = route.handler.accept(head) else {
-      return Response(status: 0)
-    }
-    return await respond(Request(head: head, body: Array(body.utf8)))
+    return await route.handler.accept(head).response(
+      to: Request(head: head, body: Array(body.utf8))
+    )
   }
 
   @Test(

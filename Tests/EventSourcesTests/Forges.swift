@@ -210,10 +210,7 @@ struct TestForge: Sendable, CustomTestStringConvertible {
     )
     let head = RequestHead(method: "POST", path: "/hook", query: query, headers: fields)
     let route = try #require(source.routes.first)
-    switch route.handler.accept(head) {
-    case .answer(let response): return response
-    case .read(_, let respond): return await respond(Request(head: head, body: body))
-    }
+    return await route.handler.accept(head).response(to: Request(head: head, body: body))
   }
 }
 

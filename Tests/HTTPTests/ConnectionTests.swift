@@ -133,7 +133,7 @@ import Testing
   @Test("the memory of a body is given back when its handler ends, not when its peer goes")
   func budgetOutlivesConnection() async throws {
     var limits = HTTPLimits()
-    limits.bodiesBytes = 1000
+    limits.bodies = BodyBudget(1000)
     try await withServer(limits) { port, handler, _ in
       let body = String(repeating: "a", count: 800)
       let request = "POST /wait HTTP/1.1\r\nHost: x\r\nContent-Length: 800\r\n\r\n" + body

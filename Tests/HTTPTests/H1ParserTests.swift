@@ -12,7 +12,7 @@ import Testing
 
   /// Feeds `text` in pieces that end at `cuts`.
   private func parse(_ text: String, cuts: [Int] = []) -> Seen {
-    var parser = H1Parser(HTTPLimits())
+    var parser = H1Parser(headBytes: 32 << 10, headerCount: 100)
     var seen = Seen()
     let bytes = Array(text.utf8)
     var input: [UInt8] = []
@@ -113,6 +113,8 @@ import Testing
     (post + "Transfer-Encoding: chunked, chunked\r\n\r\n", 400),
     (post + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
     (post + "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n", 501),
+    (post + "Transfer-Encoding: , chunked\r\n\r\n", 400),
+    (post + "Transfer-Encoding: chunked,\r\n\r\n", 400),
     (post + "Transfer-Encoding: xchunked\r\n\r\n", 400),
     (post + "Transfer-Encoding: \u{b}chunked\r\n\r\n", 400),
     (post + "Transfer-Encoding:\r\n\r\n", 400), (post + "Transfer-Encoding: identity\r\n\r\n", 400),
@@ -160,7 +162,7 @@ import Testing
 
   @Test("the host of a target in absolute form counts, not the field")
   func absoluteForm() {
-    var parser = H1Parser(HTTPLimits())
+    var parser = H1Parser(headBytes: 32 << 10, headerCount: 100)
     var at = 0
     let text = "GET http://a:81?q HTTP/1.1\r\nHost: b\r\n\r\n"
     guard case .head(let head)? = parser.next(Array(text.utf8), &at) else {
@@ -173,7 +175,7 @@ import Testing
 
   @Test("a head that trickles in costs its length, not its square")
   func trickle() {
-    var parser = H1Parser(HTTPLimits())
+    var parser = H1Parser(headBytes: 32 << 10, headerCount: 100)
     let text = "GET / HTTP/1.1\r\nHost: x\r\n" + String(repeating: "A: b\r\n", count: 90)
     var input: [UInt8] = []
     var at = 0

@@ -67,7 +67,7 @@ import Testing
   func limits() async throws {
     var limits = short
     limits.bodyTime = .seconds(60)
-    limits.bodiesBytes = 1000
+    limits.bodies = BodyBudget(1000)
     try await withServer(limits) { port, _, _ in
       let client = try H2TestClient(port)
       let long = client.post(1, "/up", [("content-length", "1048577")])

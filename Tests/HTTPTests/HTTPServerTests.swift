@@ -74,7 +74,7 @@ private struct Echo: RequestHandler {
   @Test("bodies beyond the memory for all of them are told to come again")
   func budget() async throws {
     var limits = HTTPLimits()
-    limits.bodiesBytes = 100
+    limits.bodies = BodyBudget(100)
     limits.lingerTime = .milliseconds(50)
     try await with(limits) { port in
       let body = String(repeating: "a", count: 500)

@@ -36,6 +36,10 @@ struct clinux_program {
   int dies_with_caller;
 };
 
+/// Lets this process have as many descriptors as its hard limit says (getrlimit(2)); programs that
+/// it starts get the limit it had. Call it before any is started. 0, or -1 with errno.
+int clinux_raise_descriptor_limit(void);
+
 /// Answers the process id; -1 with errno when the program could not be started.
 pid_t clinux_start(const struct clinux_program *program);
 

@@ -13,6 +13,7 @@ struct ForgeSource<Row: ProviderRow>: EventSource, RequestHandler {
   private let context: WebhookContext?
   private let name: EventSourceName
   private let host: any SourceHost
+  private let keys = HMACKeys()
 
   init(_ spec: ForgeSpec<Row>, name: EventSourceName, host: any SourceHost, _ block: Block) {
     self.spec = spec
@@ -75,14 +76,29 @@ struct ForgeSource<Row: ProviderRow>: EventSource, RequestHandler {
     // What the head proves is asked for before the body is read.
     let verdict = spec.check.check(head, host.secrets)
     if let refusal = refusal(of: verdict) { return .answer(refusal) }
-    return .read(bodyLimit: context?.bodyLimit ?? 0) { await receive($0, verdict) }
+    let limit = context?.bodyLimit ?? 0
+    let isForm = Row.provider.takesForms && mediaType(head.headers) == formType
+    switch spec.check.signature(in: head, isForm: isForm, host.secrets) {
+    case .wholeBody: return .read(bodyLimit: limit) { await receive($0, verdict, nil) }
+    case .refused: return .answer(refused())
+    case .code(let sent, let live):
+      let check = SignatureCheck(keys.keys(of: live), sent: sent) { refused() }
+      return .check(bodyLimit: limit, by: check) { request in
+        await receive(request, verdict, .holds(usedPrevious: check.usedPrevious))
+      }
+    }
   }
 
-  private func receive(_ request: Request, _ headVerdict: ProofCheck.Verdict) async -> Response {
+  private func receive(
+    _ request: Request,
+    _ headVerdict: ProofCheck.Verdict,
+    _ bodyVerdict: ProofCheck.Verdict?
+  ) async -> Response {
     // Nothing of the body is looked at before its signature holds, except that a form is opened
     // where the code covers what is inside.
     let form = formPayload(request)
-    let verdict = spec.check.check(request, json: form, now: host.now(), host.secrets)
+    let verdict =
+      bodyVerdict ?? spec.check.check(request, json: form, now: host.now(), host.secrets)
     if let refusal = refusal(of: verdict) { return refusal }
     count(headVerdict, verdict)
     let json: [UInt8]
@@ -174,13 +190,16 @@ struct ForgeSource<Row: ProviderRow>: EventSource, RequestHandler {
     return EventSources.refusal(400, why)
   }
 
+  private func refused() -> Response {
+    host.countRefused(name, "signature")
+    return EventSources.refusal(401, "the signature does not hold")
+  }
+
   /// nil where the proof holds. Whatever is wrong with one, the answer is the same.
   private func refusal(of verdict: ProofCheck.Verdict) -> Response? {
     switch verdict {
     case .holds: return nil
-    case .refused:
-      host.countRefused(name, "signature")
-      return EventSources.refusal(401, "the signature does not hold")
+    case .refused: return refused()
     case .broken:
       host.countRefused(name, "secret")
       return EventSources.refusal(500, "the server cannot check the signature")

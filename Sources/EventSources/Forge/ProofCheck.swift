@@ -53,6 +53,34 @@ struct ProofCheck: Sendable {
     return Self.all(verdicts)
   }
 
+  /// How a body's signature is to be checked.
+  enum Signature {
+    /// A code over the body as it is sent, which can be computed while it arrives.
+    case code(sent: [UInt8], live: [Secret])
+    /// What was sent is no code, so none that the body could have.
+    case refused
+    /// Once the body is there, by `check(_:json:now:_:)`; also where there is nothing to check.
+    case wholeBody
+  }
+
+  /// What the head says about the signature of the body.
+  func signature(in head: RequestHead, isForm: Bool, _ secrets: any SecretStore) -> Signature {
+    guard case .code(let header, let prefix, let covers) = proof, let secret else {
+      return .wholeBody
+    }
+    // What is inside a form is known when all of it has come.
+    if isForm, case .json = covers { return .wholeBody }
+    // A secret that cannot be had is reported with the others.
+    guard let live = try? secrets.liveSecrets(name: secret.name, key: secret.key) else {
+      return .wholeBody
+    }
+    let text = String(decoding: Self.only(header, head.headers), as: UTF8.self)
+    guard text.hasPrefix(prefix), let sent = bytes(hexadecimal: text.dropFirst(prefix.count)),
+      sent.count == SHA256.byteCount
+    else { return .refused }
+    return .code(sent: sent, live: live)
+  }
+
   /// What needs the body. `json` is the JSON where it came in a form.
   func check(
     _ request: Request,
