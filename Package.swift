@@ -159,6 +159,21 @@ let package = Package(
       "EventLogTests",
       ["EventLog", "Bus", "Event", "JSON", "Posix", "CLinux", "TestKit", "eventlog-appender"]
     ),
+    // What our languages answer to the vectors of the originals:
+    // `swift run conformance ../shared/conformance`
+    .target(
+      name: "Vectors",
+      dependencies: ["Posix", "JSON", "Event", "Expression", "Sensor"],
+      path: "Tests/Vectors",
+      swiftSettings: strict
+    ),
+    .executableTarget(
+      name: "conformance",
+      dependencies: ["Vectors", "Expression"],
+      path: "Tests/ConformanceCommand",
+      swiftSettings: strict
+    ),
+    tests("ConformanceTests", ["Vectors", "Expression", "TestKit", "signalbox"]),
     // `swift run -c release log-torture --points 100000 --seed 1`
     .executableTarget(
       name: "log-torture",

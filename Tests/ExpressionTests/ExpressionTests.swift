@@ -17,6 +17,29 @@ import Testing
   }
 
   @Test(
+    "what the vectors leave open is as in the original",
+    arguments: [
+      ("(-7) ** -7", "-1.2142656789020123e-06"), ("(-3.0) ** 3", "-27"),
+      ("0.1 ** 3", "0.0010000000000000002"),
+      ("3.7 ** -3.7", "0.007900482600487757"), ("1.5 ** 2.5", "2.7556759606310757"),
+      ("2 ** 0.5", "1.4142135623730951"), ("2 ** -1074", "5e-324"), ("2 ** 1024", "+Inf"),
+      ("len(1e21..5)", "0"), ("string(\"é\"[:1]) + \"x\"", "\u{fffd}x"),
+    ]
+  )
+  func exprDetails(text: String, wanted: String) throws {
+    let world = TemplateWorld(
+      now: { GoTime(seconds: 0, nanoseconds: 0, zone: .utc) },
+      zoneFile: { _ in nil },
+      random: { 0 }
+    )
+    guard case .map(let names) = ExprValue([:] as JSON) else { return }
+    #expect(ExprPrinter.text(try ExprProgram(text).evaluate(names, in: world)) == wanted)
+    #expect(throws: ExprError.self) {
+      try ExprProgram("get([], true)").evaluate(names, in: world)
+    }
+  }
+
+  @Test(
     "a condition that cannot be meant is refused with its place",
     arguments: ["", "a &&", "a b", "!a", "a & b", "(a", "a)", "d", "a-b", "a and b", "1"]
   )

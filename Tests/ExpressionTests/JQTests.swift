@@ -4,40 +4,9 @@ import JSON
 import TestKit
 import Testing
 
-/// What libjq 1.6 does in another way than the original, by vector.
-private let jqDifferences: [String: String] = [:]
-
 @Suite(.serialized) struct JQTests {
   private func workers(_ limits: JQLimits = JQLimits(), count: Int = 2) -> JQWorkers {
     JQWorkers(program: builtProgram("signalbox"), count: count, limits: limits)
-  }
-
-  @Test("jq transforms give what the original gives, but for the named list")
-  func vectors() throws {
-    guard let cases = try vectorCases("transform") else { return }
-    let workers = workers()
-    var ran = 0
-    for item in cases {
-      let id = item.string("id") ?? ""
-      guard let text = item["transform"]?.string("jq") else { continue }
-      ran += 1
-      guard let data = item["event"]?.string("dataRaw"), !text.isEmpty else { continue }
-      let answer: JSON
-      var problem = ""
-      do {
-        answer = try workers.transform(JQProgram(text), JSON(parsing: Array(data.utf8)))
-      } catch {
-        answer = "error"
-        problem = "\(error)"
-      }
-      if jqDifferences[id] != nil { continue }
-      #expect(
-        JSON.isSame(answer, item["expect"] ?? .null),
-        "\(id): \(text): \(answer.text) \(problem)"
-      )
-    }
-    #expect(ran > 80)
-    print("vectors: transform-jq \(ran) ran, 0 not yet supported (\(jqDifferences.count) named)")
   }
 
   private func run(_ text: String, _ data: JSON = [:], in workers: JQWorkers) throws -> JSON {

@@ -5,51 +5,6 @@ import Testing
 private func document(_ text: String) throws -> JSON { try JSON(parsing: Array(text.utf8)) }
 
 @Suite struct LuaTests {
-  @Test("script filters answer what the original answers")
-  func filterVectors() throws {
-    guard let cases = try vectorCases("scriptfilter") else { return }
-    var ran = 0
-    for item in cases {
-      let id = item.string("id") ?? ""
-      guard let script = item["filter"]?.string("script") else { continue }
-      ran += 1
-      let answer: JSON
-      if let data = eventData(item["event"]), !script.isEmpty {
-        answer =
-          (try? LuaScript(script).passes(document(data), now: 1_750_000_000))
-          .map { .bool($0) } ?? "error"
-      } else {
-        answer = item["event"] == .null ? "error" : true
-      }
-      #expect(answer == item["expect"], "\(id): \(script)")
-    }
-    #expect(ran > 40)
-    print("vectors: scriptfilter \(ran) ran, 0 not yet supported")
-  }
-
-  @Test("script transforms give what the original gives")
-  func transformVectors() throws {
-    guard let cases = try vectorCases("transform") else { return }
-    var ran = 0
-    for item in cases {
-      let id = item.string("id") ?? ""
-      guard let script = item["transform"]?.string("script") else { continue }
-      ran += 1
-      guard let data = eventData(item["event"]), !script.isEmpty else { continue }
-      let answer = (try? LuaScript(script).transform(document(data), now: 0)) ?? "error"
-      #expect(JSON.isSame(answer, item["expect"] ?? .null), "\(id): \(script): \(answer.text)")
-    }
-    #expect(ran > 40)
-    print("vectors: transform-lua \(ran) ran, 0 not yet supported")
-  }
-
-  /// The text of an event's data; nil for none.
-  private func eventData(_ event: JSON?) -> String? {
-    if case .string(let text)? = event?["dataRaw"] { return text }
-    if event?["dataRaw"] == nil, let data = event?["data"] { return data.text }
-    return nil
-  }
-
   @Test(
     "a script sees nothing but its event",
     arguments: [

@@ -1,7 +1,17 @@
 import Expression
+import Foundation
 import JSON
 import TestKit
 import Testing
+
+/// The world of the tests: a clock that stands, the machine's zones, dice that roll.
+private let templateWorld = TemplateWorld(
+  now: { GoTime(seconds: 1_750_000_000, nanoseconds: 0, zone: .utc) },
+  zoneFile: { name in
+    (try? Data(contentsOf: URL(fileURLWithPath: "/usr/share/zoneinfo/" + name))).map { [UInt8]($0) }
+  },
+  random: { UInt64.random(in: 0 ... .max) }
+)
 
 @Suite struct TemplateTests {
   private let data: JSON = [
@@ -176,6 +186,30 @@ import Testing
     }
     #expect(throws: TemplateFailure.self) { try Sprig.call("upper", [.int(1)], &account) }
     #expect(Sprig.names.contains("trimSuffix"))
+  }
+
+  @Test(
+    "formats keep their flags in complaints, and know all verbs of numbers",
+    arguments: [
+      (#"printf "%+t" 97"#, "%!t(int=+97)"), (#"printf "%05g" "x""#, "%!g(string=0000x)"),
+      (#"printf "%.2T" "x""#, "st"), (#"printf "%#G" 30.0"#, "30.0000"),
+      (#"printf "%x|%X|%b" 3.0 -0.1 1.0"#, "0x1.8p+01|-0X1.999999999999AP-04|4503599627370496p-52"),
+      (
+        #"printf "%.1x|%.0x|%.20x" 1.999 1.5 1.0"#, "0x1.0p+01|0x1p+01|0x1.00000000000000000000p+00"
+      ),
+      (#"printf "%#x|%#X|%x" 1.0 1.0 0.0"#, "0x1.0000p+00|0X1.P+00|0x0p+00"),
+      (#"printf "%05s|%-05s|%05v|%05t" "x" "x" "x" true"#, "0000x|x    |0000x|0true"),
+      (#"printf "%w" (list 1 2)"#, "%!w([]interface {}=[1 2])"),
+      (#"printf "%6." 1"#, "%!.(int=     1)"),
+      (#"printf "%08.3f|%-08.3f|%+08d" 3.14159 3.14159 42"#, "0003.142|3.142   |+0000042"),
+      (#"chunk -3 (list 1 2 3 4)"#, "[]"), (#"dig "a" "b" 1 (dict)"#, "1"),
+    ]
+  )
+  func formats(pipeline: String, wanted: String) throws {
+    #expect(try run("{{ \(pipeline) }}") == wanted)
+    for failing in ["dig \"a\" 1 2 (dict)", "deepCopy nil", "chunk 0 (list 1)"] {
+      #expect(throws: TemplateError.self) { try run("{{ \(failing) }}") }
+    }
   }
 
   @Test("mutations of templates never trap")

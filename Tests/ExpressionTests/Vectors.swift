@@ -24,20 +24,4 @@ extension JSON {
     guard case .string(let text)? = self[key] else { return nil }
     return text
   }
-
-  /// Equal but for the spelling of numbers and the order of members.
-  static func isSame(_ a: JSON, _ b: JSON) -> Bool {
-    switch (a, b) {
-    case (.number(let a), .number(let b)): return a == b || Double(a) == Double(b)
-    case (.array(let a), .array(let b)):
-      return a.count == b.count && zip(a, b).allSatisfy(isSame)
-    case (.object(let a), .object(let b)):
-      func sorted(_ members: [Member]) -> [Member] {
-        members.sorted { Array($0.key.utf8).lexicographicallyPrecedes(Array($1.key.utf8)) }
-      }
-      return a.count == b.count
-        && zip(sorted(a), sorted(b)).allSatisfy { $0.key == $1.key && isSame($0.value, $1.value) }
-    default: return a == b
-    }
-  }
 }

@@ -2,50 +2,6 @@ import JSON
 import Testing
 
 @Suite struct PathTests {
-  @Test("paths find what the original finds, in text that is JSON and in text that is not")
-  func vectors() throws {
-    let cases = try cases("gjson.json")
-    for item in cases {
-      guard let json = item["json"]?.asString, let path = item["path"]?.asString else { continue }
-      let id = item["id"]?.asString ?? ""
-      let compiled = try JSONPath(path)
-      check(compiled.value(in: Array(json.utf8)[...]), item, "\(id) \(path)")
-      guard let document = try? JSONDocument(Array(json.utf8)) else { continue }
-      check(document.value(at: compiled), item, "\(id) \(path), checked")
-    }
-    if !cases.isEmpty { print("vectors: gjson \(cases.count) ran, 0 not yet supported") }
-  }
-
-  private func check(_ found: JSONValue?, _ item: JSON, _ name: String) {
-    let raw = found.map { String(decoding: $0.raw, as: UTF8.self) }
-    #expect(raw == item["expect"]?.asString, "\(name)")
-    guard let found else {
-      #expect(item["exists"] == false, "\(name)")
-      return
-    }
-    #expect(found.string == item["string"]?.asString, "\(name)")
-    #expect(String(decoding: found.stringBytes, as: UTF8.self) == found.string, "\(name)")
-    #expect(.bool(found.bool) == item["bool"], "\(name)")
-    #expect(goType(found) == item["type"]?.asString, "\(name)")
-    switch item["float"] {
-    case .number(let text): #expect(found.double == Double(text), "\(name)")
-    case .string("NaN"): #expect(found.double.isNaN, "\(name)")
-    case .string(let text):
-      #expect(found.double == (text == "-Inf" ? -.infinity : .infinity), "\(name)")
-    default: Issue.record("\(name) has no float")
-    }
-  }
-
-  private func goType(_ value: JSONValue) -> String {
-    switch value.kind {
-    case .null: "Null"
-    case .bool: value.isTrue ? "True" : "False"
-    case .number: "Number"
-    case .string: "String"
-    case .array, .object: "JSON"
-    }
-  }
-
   @Test(
     "what the vectors leave open",
     arguments: [

@@ -10,7 +10,8 @@ package struct ByteString: Hashable, Comparable, Sendable, ExpressibleByStringLi
   package init(_ text: some StringProtocol) { bytes = Array(text.utf8)[...] }
   package init(stringLiteral text: String) { self.init(text) }
 
-  package var description: String { String(decoding: bytes, as: UTF8.self) }
+  /// As text, every byte that is no UTF-8 being U+FFFD of its own.
+  package var description: String { repaired }
   package var count: Int { bytes.count }
   var isEmpty: Bool { bytes.isEmpty }
 

@@ -151,11 +151,11 @@ extension ExprCompiler {
     },
     "..": { (a, b, run) throws(ExprFailure) in
       let (low, high) = (try a.integer(), try b.integer())
-      guard low <= high else { return .array(ExprArray([], .int)) }
-      try run.grow(min(high &- low, ExprLimits.elements) &+ 1)
-      guard high &- low < ExprLimits.elements, high &- low >= 0 else {
-        throw ExprFailure("memory budget exceeded")
-      }
+      // The original's count wraps around, and what is then negative is empty.
+      let count = high &- low &+ 1
+      guard count > 0 else { return .array(ExprArray([], .int)) }
+      guard count <= ExprLimits.elements else { throw ExprFailure("memory budget exceeded") }
+      try run.grow(count)
       return .array(ExprArray((low...high).map { .int($0) }, .int))
     },
   ]

@@ -26,7 +26,7 @@ extension ExprFunctions {
       let (value, key) = (try argument(arguments, 0), try argument(arguments, 1))
       switch value.opened {
       case .null: return .null
-      case .array(let array) where !array.items.isEmpty: _ = try key.integer()
+      case .array: _ = try key.integer()
       case .string: _ = try key.integer()
       case .map(let map):
         if map.keys == .groups, try !ExprComparison.contains(.map(map), key) { return .null }

@@ -49,16 +49,18 @@ extension Sprig {
     },
     merge("merge", overwrites: false), merge("mustMerge", overwrites: false),
     merge("mergeOverwrite", overwrites: true), merge("mustMergeOverwrite", overwrites: true),
-    Make.make("deepCopy", .any) { (arguments, account) throws(TemplateFailure) in
-      try copy(arguments[0], &account, 0)
-    },
-    Make.make("mustDeepCopy", .any) { (arguments, account) throws(TemplateFailure) in
-      try copy(arguments[0], &account, 0)
-    },
+    deepCopy("deepCopy"), deepCopy("mustDeepCopy"),
     Make.make("dig", rest: .any) { (arguments, _) throws(TemplateFailure) in
       try dig(arguments)
     },
   ]
+
+  private static func deepCopy(_ name: String) -> TemplateFunction {
+    Make.make(name, .any) { (arguments, account) throws(TemplateFailure) in
+      guard !arguments[0].isNil else { throw TemplateFailure("there is nothing to copy") }
+      return try copy(arguments[0], &account, 0)
+    }
+  }
 
   private static func merge(_ name: String, overwrites: Bool) -> TemplateFunction {
     Make.make(name, .dict, rest: .dict) { (arguments, account) throws(TemplateFailure) in
@@ -128,8 +130,16 @@ extension Sprig {
   private static func dig(_ arguments: [GoValue]) throws(TemplateFailure) -> GoValue {
     guard arguments.count >= 3 else { throw TemplateFailure("dig needs at least three arguments") }
     var step = arguments[arguments.count - 1]
+    // Every key must be a string, also those that are not reached.
+    var names: [ByteString] = []
     for key in arguments.dropLast(2) {
-      guard case .map(let map) = step, !map.holdsStrings, case .string(let name) = key else {
+      guard case .string(let name) = key else {
+        throw TemplateFailure("interface conversion: interface {} is \(key.typeName)")
+      }
+      names.append(name)
+    }
+    for name in names {
+      guard case .map(let map) = step, !map.holdsStrings else {
         throw TemplateFailure("interface conversion: interface {} is \(step.typeName)")
       }
       guard let next = map[name] else { return arguments[arguments.count - 2] }

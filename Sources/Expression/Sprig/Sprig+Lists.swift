@@ -104,7 +104,12 @@ extension Sprig {
     onList(["chunk", "mustChunk"], "chunk", [.int, .any], at: 1) {
       (arguments, list, _) throws(TemplateFailure) in
       let size = arguments[0].number
-      guard size > 0 else { throw TemplateFailure("makeslice: len out of range") }
+      if size <= 0 {
+        // As many parts as the original counts; it can fill none.
+        let count = (Double(list.items.count - 1) / Double(size)).rounded(.down) + 1
+        guard count == 0 else { throw TemplateFailure("makeslice: len out of range") }
+        return .list(GoList([], .lists))
+      }
       let parts = stride(from: 0, to: list.items.count, by: size).map { start in
         let end = start + min(size, list.items.count - start)
         return GoValue.list(GoList(Array(list.items[start..<end])))

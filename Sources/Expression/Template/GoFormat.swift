@@ -69,11 +69,9 @@ struct GoFormat {
     flagLoop: while at < format.endIndex {
       switch format[at] {
       case 0x23: flags.sharp = true
-      case 0x30: flags.zero = !flags.minus
+      case 0x30: flags.zero = true
       case 0x2b: flags.plus = true
-      case 0x2d:
-        flags.minus = true
-        flags.zero = false
+      case 0x2d: flags.minus = true
       case 0x20: flags.space = true
       default: break flagLoop
       }
@@ -85,13 +83,12 @@ struct GoFormat {
       if let width = flags.width, width < 0 {
         flags.width = -width
         flags.minus = true
-        flags.zero = false
       }
     } else if let width = number() {
       flags.width = width
       if indexed { goodIndex = false }
     }
-    if at + 1 <= format.endIndex, at < format.endIndex, format[at] == 0x2e {
+    if at + 1 < format.endIndex, format[at] == 0x2e {
       at += 1
       if indexed { goodIndex = false }
       indexed = index()
@@ -184,18 +181,4 @@ struct GoFormat {
     next = value - 1
     return true
   }
-}
-
-/// The digits of a number with as many behind the point as asked for, correctly rounded.
-func fixedDigits(_ number: Double, precision: Int, verb: Character, isSharp: Bool) -> String {
-  let format = "%" + (isSharp ? "#" : "") + ".*" + String(verb)
-  var buffer = [CChar](repeating: 0, count: precision + 400)
-  let written = unsafe withVaList([Int32(precision), number]) { arguments in
-    unsafe vsnprintf(&buffer, buffer.count, format, arguments)
-  }
-  guard written >= 0 else { return "" }
-  return String(
-    decoding: buffer.prefix(Int(written)).map { UInt8(bitPattern: $0) },
-    as: UTF8.self
-  )
 }

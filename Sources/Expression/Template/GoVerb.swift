@@ -2,13 +2,24 @@
 struct GoVerb {
   private let verb: Unicode.Scalar
   private let flags: GoFormat.Flags
+  /// `%#v`.
+  private let isGoSyntax: Bool
   private(set) var printer: GoPrinter
 
-  init(verb: Unicode.Scalar, flags: GoFormat.Flags, printer: GoPrinter) {
-    var flags = flags
+  /// - Parameter isWritten: whether the verb stands in the format; `v` within a complaint does
+  ///   not, and keeps the flags of the other verb as they are.
+  init(
+    verb: Unicode.Scalar,
+    flags: GoFormat.Flags,
+    isWritten: Bool = true,
+    printer: GoPrinter
+  ) {
+    let hasOwnFlags = isWritten && (verb == "v" || verb == "w")
+    var own = flags
     // `%+v` adds the names of fields, not signs.
-    if verb == "v" { flags.plus = false }
-    (self.verb, self.flags, self.printer) = (verb, flags, printer)
+    if hasOwnFlags { (own.plus, own.sharp) = (false, false) }
+    (self.verb, self.flags, self.printer) = (verb, own, printer)
+    isGoSyntax = hasOwnFlags && flags.sharp
   }
 
   mutating func value(_ value: GoValue) throws(TemplateFailure) {
@@ -17,7 +28,9 @@ struct GoVerb {
       if verb == "T" || verb == "v" { return try pad("<nil>".utf8) }
       return try bad(value)
     }
-    if verb == "T" { return try pad(Array(value.typeName.utf8)) }
+    if verb == "T" { return try pad(truncated(ByteString(value.typeName)).bytes) }
+    // It is for errors alone.
+    if verb == "w" { return try bad(value) }
     if let text = value.stringerText, "vsxXq".unicodeScalars.contains(verb) {
       return try string(ByteString(text), value)
     }
@@ -37,7 +50,7 @@ struct GoVerb {
     case .float(let number): try float(number, value)
     case .string(let text): try string(text, value)
     case .list(let list):
-      if verb == "v", flags.sharp { try printer.append(value.typeName.utf8) }
+      if isGoSyntax { try printer.append(value.typeName.utf8) }
       let (open, separator, close) = isGoSyntax ? ("{", ", ", "}") : ("[", " ", "]")
       try printer.enter()
       try printer.append(open.utf8)
@@ -57,8 +70,6 @@ struct GoVerb {
   private mutating func nested(_ value: GoValue) throws(TemplateFailure) {
     if value.isNil { try printer.append("<nil>".utf8) } else { try self.value(value) }
   }
-
-  private var isGoSyntax: Bool { verb == "v" && flags.sharp }
 
   private mutating func map(_ map: GoMap, _ value: GoValue) throws(TemplateFailure) {
     let (open, separator, close) =
@@ -83,30 +94,30 @@ struct GoVerb {
     try printer.append(value.typeName.utf8)
     if !value.isNil {
       try printer.append(0x3d)
-      var plain = GoVerb(verb: "v", flags: flags, printer: printer)
+      var plain = GoVerb(verb: "v", flags: flags, isWritten: false, printer: printer)
       try plain.value(value)
       printer = plain.printer
     }
     try printer.append(0x29)
   }
 
-  private mutating func pad(_ text: some Collection<UInt8>) throws(TemplateFailure) {
+  private mutating func pad(
+    _ text: some Collection<UInt8>,
+    zeros: Bool = true
+  ) throws(TemplateFailure) {
     let missing = max(0, (flags.width ?? 0) - ByteString(Array(text)).runeCount)
     guard missing <= printer.limit else { throw GoPrinter.tooLong }
-    let padding = [UInt8](repeating: 0x20, count: missing)
+    let isZero = zeros && flags.zero && !flags.minus
+    let padding = [UInt8](repeating: isZero ? 0x30 : 0x20, count: missing)
     if !flags.minus { try printer.append(padding) }
     try printer.append(text)
     if flags.minus { try printer.append(padding) }
   }
 
   private mutating func string(_ text: ByteString, _ value: GoValue) throws(TemplateFailure) {
-    var text = text
-    if let precision = flags.precision, verb != "x", verb != "X" {
-      let runes = text.runes
-      if precision < runes.count { text = text[0..<runes[precision].offset] }
-    }
+    let text = verb == "x" || verb == "X" ? text : truncated(text)
     switch verb {
-    case "v" where flags.sharp: try quoted(text)
+    case "v" where isGoSyntax: try quoted(text)
     case "v", "s": try pad(text.bytes)
     case "x", "X":
       var bytes = text.bytes
@@ -122,6 +133,13 @@ struct GoVerb {
     case "q": try quoted(text)
     default: try bad(value)
     }
+  }
+
+  /// No more characters than the precision says.
+  private func truncated(_ text: ByteString) -> ByteString {
+    guard let precision = flags.precision else { return text }
+    let runes = text.runes
+    return precision < runes.count ? text[0..<runes[precision].offset] : text
   }
 
   private mutating func quoted(_ text: ByteString) throws(TemplateFailure) {
@@ -160,7 +178,7 @@ struct GoVerb {
       hex = String(repeating: "0", count: max(0, least - hex.count)) + hex
       var text = "U+" + hex
       if flags.sharp, let scalar, GoQuote.isPrintable(scalar) { text += " '\(scalar)'" }
-      try pad(Array(text.utf8))
+      try pad(Array(text.utf8), zeros: false)
     default: try bad(value)
     }
   }
@@ -170,13 +188,11 @@ struct GoVerb {
     radix: Int,
     _ isNegative: Bool
   ) throws(TemplateFailure) {
-    if flags.precision == 0, size == 0 {
-      return try pad([UInt8]())
-    }
+    if flags.precision == 0, size == 0 { return try pad([UInt8](), zeros: false) }
     var text = String(size, radix: radix, uppercase: verb == "X")
     let sign = isNegative ? "-" : flags.plus ? "+" : flags.space ? " " : ""
     var least = flags.precision ?? 0
-    if flags.precision == nil, flags.zero, let width = flags.width {
+    if flags.precision == nil, flags.zero, !flags.minus, let width = flags.width {
       least = width - sign.count
     }
     guard least <= printer.limit else { throw GoPrinter.tooLong }
@@ -191,44 +207,25 @@ struct GoVerb {
       }
     }
     if verb == "O" { prefix = "0o" }
-    try pad(Array((sign + prefix + text).utf8))
+    try pad(Array((sign + prefix + text).utf8), zeros: false)
   }
 
   private mutating func float(_ number: Double, _ value: GoValue) throws(TemplateFailure) {
-    var text: String
-    let isFinite = number.isFinite
-    switch verb {
-    case "v", "g", "G":
-      if let precision = flags.precision, isFinite {
-        text = fixedDigits(
-          number.magnitude,
-          precision: precision,
-          verb: verb == "G" ? "G" : "g",
-          isSharp: flags.sharp && verb != "v"
-        )
-      } else {
-        text = GoNumber.text(number.magnitude)
-        if verb == "G" { text = text.uppercased() }
-      }
-    case "e", "E", "f", "F":
-      text = fixedDigits(
-        number.magnitude,
-        precision: flags.precision ?? 6,
-        verb: verb == "F" ? "f" : Character(verb),
-        isSharp: flags.sharp
-      )
-    default: return try bad(value)
+    guard let digits = GoFloatDigits(verb, flags.precision, isSharp: flags.sharp) else {
+      return try bad(value)
     }
-    if number.isNaN { text = "NaN" }
-    if number.isInfinite { text = "Inf" }
     let isNegative = number.sign == .minus && !number.isNaN
-    let needsSign = flags.plus || number.isInfinite && verb == "v" || number.isInfinite
-    let sign = isNegative ? "-" : needsSign ? "+" : flags.space ? " " : ""
-    if flags.zero, isFinite, let width = flags.width {
+    let sign = isNegative ? "-" : flags.plus ? "+" : flags.space ? " " : ""
+    guard number.isFinite else {
+      let word = number.isNaN ? "NaN" : sign.isEmpty ? "+Inf" : "Inf"
+      return try pad((sign + word).utf8, zeros: false)
+    }
+    var text = digits.text(number.magnitude)
+    if flags.zero, !flags.minus, let width = flags.width {
       let missing = max(0, width - sign.count - text.count)
       guard missing <= printer.limit else { throw GoPrinter.tooLong }
       text = String(repeating: "0", count: missing) + text
     }
-    try pad(Array((sign + text).utf8))
+    try pad((sign + text).utf8)
   }
 }
