@@ -196,7 +196,7 @@ package struct EventLogReader: Sendable {
       )
     }
     report.damages += scan.damages
-    if following == nil { report.tailBytes = scan.tail }
+    if following == nil { report.tailBytes = scan.tornBytes }
     if let damage = scan.missing(before: following) { report.damages.append(damage) }
   }
 

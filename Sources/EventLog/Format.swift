@@ -25,7 +25,8 @@ import Posix
 //    than the first offset of the next segment. (A segment whose sync failed is left behind with
 //    what nobody acknowledged at its end; the next one begins at the same offset.)
 // 2. Bytes that are no record, with no record behind them in the last segment, are a torn tail:
-//    a crash before the sync that would have acknowledged them. They are cut.
+//    a crash before the sync that would have acknowledged them. They are cut, and so are zeros
+//    behind them, which were written ahead.
 // 3. Other bytes that are no record are damage: skipped, reported with their range, never
 //    overwritten.
 // 4. The seed is random and the same in all segments of a log. Who does not know it cannot put

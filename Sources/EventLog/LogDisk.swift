@@ -7,7 +7,7 @@ package enum LogCall: String, CaseIterable, Sendable {
   case openList, openLeftovers, openSegment, openSize, openRead, openReadHeader, openCut
   case openHeader, openSync
   // Appending
-  case batchWrite, batchSync, batchCut, readRecords
+  case batchWrite, batchSync, batchCut, sealCut, readRecords
   // A new segment
   case rollRemove, rollCreate, rollHeader, rollSync, rollFolder
   // A segment's index

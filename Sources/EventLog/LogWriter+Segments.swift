@@ -8,6 +8,7 @@ extension LogWriter {
   /// nothing is stored.
   mutating func abandon(_ file: any LogFile, at start: Int, _ why: String) {
     length = nil
+    ahead = 0
     log.shared.withLock { $0.failure = why }
     log.configuration.hooks.troubled("a segment is given up: \(why)")
     // If it cannot be cut either, its end does not count: the next segment begins before it.
@@ -53,9 +54,19 @@ extension LogWriter {
       return before
     }
     length = Format.headerBytes
+    cutAhead(before)
+    ahead = 0
     guard let before else { return }
     sealedBytes = log.shared.withLock { $0.segments.dropLast().reduce(0) { $0 + $1.length } }
     seal(before)
+  }
+
+  /// Takes back the zeros that were written ahead. Where that fails they are no harm.
+  func cutAhead(_ segment: Segment?) {
+    guard let segment, ahead > segment.length else { return }
+    do throws(SystemError) { try segment.file.truncate(to: segment.length, .sealCut) } catch {
+      log.configuration.hooks.troubled("\(segment.name): \(error)")
+    }
   }
 
   /// Writes down what a segment holds. Failing costs time at the next start, nothing else.

@@ -11,6 +11,8 @@ struct LogWriter {
   var time: LogTime
   /// The end of the last durable record in the current segment; nil: a new one is needed.
   var length: Int?
+  /// The end of the zeros that were written ahead in it.
+  var ahead = 0
   /// Bytes of the segments before the current one.
   var sealedBytes: Int
   /// The first offset of the newest segment whose index was made: making it again later, when
@@ -185,7 +187,7 @@ struct LogWriter {
     guard let file = log.shared.withLock({ $0.segments.last?.file }) else {
       throw .failed("the log has no segment")
     }
-    do throws(SystemError) { try file.write(batch.bytes, at: start, .batchWrite) } catch {
+    do throws(SystemError) { try put(batch.bytes, file, at: start) } catch {
       takeBack(file, to: start, error)
       throw refusal(error)
     }
@@ -195,6 +197,23 @@ struct LogWriter {
       throw .failed("\(error)")
     }
     publish(batch, start)
+  }
+
+  private mutating func put(_ bytes: [UInt8], _ file: any LogFile, at start: Int)
+    throws(SystemError)
+  {
+    let most = min(log.configuration.aheadBytes, log.configuration.segmentBytes)
+    let end = start + bytes.count
+    if end > ahead, bytes.count < most / 4 {
+      do throws(SystemError) {
+        try file.write(bytes + [UInt8](repeating: 0, count: most), at: start, .batchWrite)
+        ahead = end + most
+        return
+      } catch { guard error.isOutOfSpace else { throw error } }
+      // The batch alone may still fit.
+      try file.truncate(to: start, .batchCut)
+    }
+    try file.write(bytes, at: start, .batchWrite)
   }
 
   private func isFull(at now: Int64) -> Bool {
@@ -224,6 +243,7 @@ struct LogWriter {
 
   /// Takes back a write that was not whole, so that the next one finds a clean end.
   private mutating func takeBack(_ file: any LogFile, to start: Int, _ error: SystemError) {
+    ahead = 0
     do throws(SystemError) { try file.truncate(to: start, .batchCut) } catch {
       abandon(file, at: start, "\(error)")
     }

@@ -125,7 +125,14 @@ struct Opening {
     recovery.scannedBytes += candidate.size
     if next == nil { try cut(scan, candidate.size) }
     recovery.damages += scan.damages
-    if let damage = scan.missing(before: next) { recovery.damages.append(damage) }
+    if let damage = scan.missing(before: next) {
+      recovery.damages.append(damage)
+    } else if next != nil, scan.tail > 0, scan.tornBytes == 0 {
+      // Zeros written ahead: without them its index fits its length.
+      do throws(SystemError) {
+        try candidate.file.truncate(to: scan.segment.length, .openCut)
+      } catch { throw LogError(error, candidate.name) }
+    }
     try take(scan.segment, found, configuration, isLast: next == nil)
     if next != nil {
       do throws(SystemError) {
@@ -176,7 +183,7 @@ struct Opening {
         recovery.cutBytes = size
       } else if scan.tail > 0 {
         try file.truncate(to: scan.segment.length, .openCut)
-        recovery.cutBytes = scan.tail
+        recovery.cutBytes = scan.tornBytes
       }
       // What a crash left in the page cache is served only once it is on the disk.
       try file.sync(.openSync)

@@ -63,6 +63,19 @@ struct RecordWalk {
     return .gap(bytes: gap, offsets: missing)
   }
 
+  /// How many of the bytes from `at` to the end are there before the zeros that end it.
+  mutating func bytesBeforeZeros() throws(SystemError) -> Int {
+    var start = at
+    var last = at
+    while start < end {
+      let place = try load(start, 1)
+      guard place < bytes.count else { break }
+      if let found = bytes[place...].lastIndex(where: { $0 != 0 }) { last = base + found + 1 }
+      start = base + bytes.count
+    }
+    return last - at
+  }
+
   /// Makes `count` bytes at `start` available if the file has them; their place in `bytes`.
   private mutating func load(_ start: Int, _ count: Int) throws(SystemError) -> Int {
     let count = min(count, end - start)
@@ -88,6 +101,12 @@ struct RecordWalk {
     var start = at + 1
     while end - start >= smallest {
       let place = try load(start, Format.headBytes)
+      let zeros = Self.zeros(bytes, place)
+      if zeros >= Format.headBytes {
+        // No head begins with four zeros: its length is not zero.
+        start += zeros - 3
+        continue
+      }
       // What fits into the bytes that were skipped; the offset is right by chance very seldom.
       let most = header.isKept ? .max : expected &+ UInt64((start - at) / smallest + 1)
       if let offset = Self.offset(bytes, place), offset >= expected, offset <= most,
@@ -98,6 +117,12 @@ struct RecordWalk {
       start += 1
     }
     return nil
+  }
+
+  /// How many bytes from `place` on are zero.
+  private static func zeros(_ bytes: [UInt8], _ place: Int) -> Int {
+    guard place < bytes.count, bytes[place] == 0 else { return 0 }
+    return bytes[place...].prefix { $0 == 0 }.count
   }
 
   private static func offset(_ bytes: [UInt8], _ place: Int) -> UInt64? {

@@ -7,6 +7,8 @@ struct SegmentScan {
   var segment: Segment
   /// Bytes behind `segment.length` that are no record and have none behind them.
   var tail = 0
+  /// Of these, all but the zeros at the end, which were written ahead.
+  var tornBytes = 0
   var damages: [Damage] = []
   /// The offset that the record behind the last one should have.
   let expected: UInt64
@@ -50,6 +52,9 @@ struct SegmentScan {
       case .end(let at):
         segment.length = min(at, max(size, Format.headerBytes))
         tail = max(0, size - at)
+        do throws(SystemError) { tornBytes = try walk.bytesBeforeZeros() } catch {
+          throw LogError(error, name)
+        }
         expected = walk.expected
         return
       }

@@ -92,6 +92,7 @@ package struct LogTorture {
   private func configuration() -> EventLog.Configuration {
     var configuration = EventLog.Configuration()
     configuration.segmentBytes = 900
+    configuration.aheadBytes = seed % 2 == 0 ? 0 : 900
     configuration.maxAge = .seconds(12)
     configuration.seed = { [seed] in UInt32(truncatingIfNeeded: seed &* 0x9e37_79b9) }
     configuration.clock = LogClock(wall: { [seconds] in seconds.next() }, monotonic: { 0 })

@@ -61,6 +61,8 @@ let firstSegment = "00000000000000000001.log"
 func configuration(segmentBytes: Int = 64 << 20) -> EventLog.Configuration {
   var configuration = EventLog.Configuration()
   configuration.segmentBytes = segmentBytes
+  // Files of the length of their records; tests that want zeros ahead say so.
+  configuration.aheadBytes = 0
   configuration.seed = { 0x1234_5678 }
   return configuration
 }
