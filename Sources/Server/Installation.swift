@@ -93,6 +93,9 @@ actor Installation {
       on: startup.loop
     )
     self.log = log
+    if !FolderDisk.isDurable {
+      report("BUILT WITHOUT SYNC, for measurements: a crash loses events")
+    }
     if recovery.cutBytes > 0 { report("cut a torn tail of \(recovery.cutBytes) bytes") }
     for damage in recovery.damages { report("damage in the log: \(damage)") }
     let engineLoop = try EventLoop(name: "engine")

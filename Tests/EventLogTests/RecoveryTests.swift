@@ -62,8 +62,8 @@ import Testing
     // A large batch is its own reason to wait for the journal.
     _ = try await log.append([.event(sampleEvent("large", bytes: 5000))])
     #expect(disk[firstSegment].count == borders(disk[firstSegment]).last)
-    for number in 2..<40 {
-      _ = try await log.append([.event(sampleEvent("e\(number)", bytes: 900))])
+    for number in 2..<120 {
+      _ = try await log.append([.event(sampleEvent("e\(number)", bytes: 300))])
     }
     await log.close()
     #expect(segments(disk).count > 1)
