@@ -15,19 +15,22 @@ extension Engine {
     lane.concurrency = plan.triggers[trigger]?.concurrency ?? 1
     while true {
       while let intent = lane.next() {
-        running[intent.id] = Task {
-          let isSettled = await deliver(intent)
-          finished(intent, isSettled)
-        }
+        running[intent.id] = Task { finished(intent, await deliver(intent)) }
       }
       guard lane.wantsRefill, refill(&lane, trigger) else { break }
     }
     if !lane.isIdle { state.lanes[trigger] = lane }
   }
 
-  private func finished(_ intent: Intent, _ isSettled: Bool) {
+  private func finished(_ intent: Intent, _ delivery: Delivery) {
     running[intent.id] = nil
-    if isSettled { state.end(intent.id, of: intent.trigger) }
+    switch delivery {
+    case .settled: state.end(intent.id, of: intent.trigger)
+    case .started(let started):
+      state.follow(intent.id, of: intent.trigger, started: started.place)
+      if !Task.isCancelled { watch(intent, started) }
+    case .interrupted: break
+    }
     if !Task.isCancelled { pump(intent.trigger) }
   }
 
@@ -98,15 +101,22 @@ extension Engine {
     }
   }
 
-  /// Whether its ending is on the log.
-  private func deliver(_ intent: Intent) async -> Bool {
+  /// How far a firing was carried.
+  private enum Delivery {
+    /// Its ending is on the log.
+    case settled
+    case started(Started)
+    /// The program is shutting down.
+    case interrupted
+  }
+
+  private func deliver(_ intent: Intent) async -> Delivery {
     let began = clock()
     guard let trigger = plan.triggers[intent.trigger] else {
       let why = "the trigger is no longer in the manifests"
-      return await settle(
+      return await settled(
         intent,
-        .cancelled,
-        Ending(attempts: 0, began: began, why: why, result: .null)
+        Ending(.cancelled, attempts: 0, began: began, why: why, result: .null)
       )
     }
     let firing: [(dependency: String, event: Event)]
@@ -115,32 +125,42 @@ extension Engine {
       firing = try trigger.transformed(try events(of: intent))
       rendered = try trigger.render(firing)
     } catch {
-      return await settle(
+      return await settled(
         intent,
-        .failed,
-        Ending(attempts: 0, began: began, why: "\(error)", result: .null)
+        Ending(.failed, attempts: 0, began: began, why: "\(error)", result: .null)
       )
     }
-    if isAwaited(intent, .started) {
+    if isAwaited(intent, .started), !type(of: rendered.trigger).isFollowed {
       let event = OutcomeEvent.make(intent, .started, at: began, details: [])
-      guard await appendPatiently([.event(event)], "started event") != nil else { return false }
+      guard await appendPatiently([.event(event)], "started event") != nil else {
+        return .interrupted
+      }
     }
-    guard let ending = await attempts(intent, trigger, rendered, firing, began) else {
-      return false
+    switch await attempts(intent, trigger, rendered, firing, began) {
+    case .ended(let ending):
+      let delivery = await settled(intent, ending)
+      rendered.trigger.forget(intent.id)
+      return delivery
+    case .started(let attempts, let result):
+      return await started(intent, rendered.trigger, attempts, result)
+    case .interrupted: return .interrupted
     }
-    let isSettled = await settle(intent, ending.phase, ending)
-    rendered.trigger.forget(intent.id)
-    return isSettled
   }
 
-  /// Tries until it ends; nil when the program is shutting down.
+  private enum Attempted {
+    case ended(Ending)
+    case started(attempts: Int, result: JSON)
+    case interrupted
+  }
+
+  /// Tries until it ends or has started.
   private func attempts(
     _ intent: Intent,
     _ trigger: TriggerPlan,
     _ rendered: TriggerPlan.Rendered,
     _ events: [(dependency: String, event: Event)],
     _ began: Timestamp
-  ) async -> Ending? {
+  ) async -> Attempted {
     var attempt = 1
     while true {
       let firing = Firing(
@@ -156,58 +176,92 @@ extension Engine {
         statusAllow: trigger.statusAllow
       )
       let outcome = await rendered.trigger.fire(firing)
-      // What a plugin answers after a cancellation says nothing about the effect.
-      if Task.isCancelled { return nil }
-      var ending = Ending(attempts: attempt, began: began, why: nil, result: .null)
-      switch outcome {
-      case .done(let result):
-        ending.result = result
-        return ending
-      case .reject(let why, let result):
-        (ending.phase, ending.why, ending.result) = (.failed, why, result)
-        return ending
-      case .unknown(let why, let result):
-        (ending.phase, ending.why, ending.result) = (.unknown, why, result)
-        return ending
-      case .retry(let after, let why, let result):
-        guard let delay = trigger.retry.delay(after: attempt, random: random()) else {
-          (ending.phase, ending.why, ending.result) = (.failed, why, result)
-          return ending
-        }
-        let wait = min(max(delay, after ?? .zero), RetrySchedule.longestWait)
-        logger.info(
-          "an attempt failed; trying again",
-          metadata: [
-            "trigger": "\(intent.trigger)", "firing": "\(intent.id)", "attempt": "\(attempt)",
-            "wait": "\(wait)", "error": "\(why)",
-          ]
-        )
-        await loop.sleep(for: wait)
-        if Task.isCancelled { return nil }
-        attempt += 1
+      if case .started(let result) = outcome, type(of: rendered.trigger).isFollowed {
+        return .started(attempts: attempt, result: result)
       }
+      // What else a plugin answers after a cancellation says nothing about the effect.
+      if Task.isCancelled { return .interrupted }
+      guard case .retry(let after, let why, let result) = outcome else {
+        return .ended(Ending(outcome, attempts: attempt, began: began))
+      }
+      guard let delay = trigger.retry.delay(after: attempt, random: random()) else {
+        return .ended(Ending(.failed, attempts: attempt, began: began, why: why, result: result))
+      }
+      let wait = min(max(delay, after ?? .zero), RetrySchedule.longestWait)
+      logger.info(
+        "an attempt failed; trying again",
+        metadata: [
+          "trigger": "\(intent.trigger)", "firing": "\(intent.id)", "attempt": "\(attempt)",
+          "wait": "\(wait)", "error": "\(why)",
+        ]
+      )
+      await loop.sleep(for: wait)
+      if Task.isCancelled { return .interrupted }
+      attempt += 1
     }
   }
 
-  /// A larger result is left out of the outcome.
-  private static var resultBytes: Int { 1 << 20 }
+  /// Makes it durable that the effect has begun, from where on it is only followed.
+  private func started(
+    _ intent: Intent,
+    _ trigger: any Trigger,
+    _ attempts: Int,
+    _ result: JSON
+  ) async -> Delivery {
+    let began = clock()
+    let bytes = result.encoded().count
+    guard bytes <= Outcome.startedBytes else {
+      let why =
+        "what it started is named by \(bytes) bytes, more than \(Outcome.startedBytes): "
+        + "it cannot be followed"
+      let ending = Ending(.unknown, attempts: attempts, began: began, why: why, result: result)
+      return await settled(intent, ending)
+    }
+    let event = OutcomeEvent.started(intent, at: began, attempts: attempts, result: result)
+    guard let place = await appendPatiently([.event(event)], "started event")?.first?.position
+    else { return .interrupted }
+    return .started(
+      Started(place: place, trigger: trigger, attempts: attempts, began: began, result: result)
+    )
+  }
 
-  private struct Ending {
-    var phase = Phase.succeeded
+  /// How a firing ended.
+  struct Ending {
+    let phase: Phase
     let attempts: Int
     let began: Timestamp
-    var why: String?
-    var result: JSON
+    let why: String?
+    let result: JSON
 
-    init(attempts: Int, began: Timestamp, why: String?, result: JSON) {
+    init(_ phase: Phase, attempts: Int, began: Timestamp, why: String?, result: JSON) {
+      self.phase = phase
       self.attempts = attempts
       self.began = began
       self.why = why
       self.result = result
     }
+
+    /// What a plugin answered, of which nothing further will come.
+    init(_ outcome: Outcome, attempts: Int, began: Timestamp) {
+      let (phase, why, result): (Phase, String?, JSON) =
+        switch outcome {
+        case .done(let result): (.succeeded, nil, result)
+        case .reject(let why, let result), .retry(_, let why, let result): (.failed, why, result)
+        case .cancelled(let why, let result): (.cancelled, why, result)
+        case .skipped(let why, let result): (.skipped, why, result)
+        case .unknown(let why, let result): (.unknown, why, result)
+        case .started(let result): (.unknown, "it was started and nobody follows it", result)
+        }
+      self.init(phase, attempts: attempts, began: began, why: why, result: result)
+    }
   }
 
-  private func settle(_ intent: Intent, _ phase: Phase, _ ending: Ending) async -> Bool {
+  private func settled(_ intent: Intent, _ ending: Ending) async -> Delivery {
+    await settle(intent, ending) ? .settled : .interrupted
+  }
+
+  /// Whether the ending is on the log.
+  func settle(_ intent: Intent, _ ending: Ending) async -> Bool {
     var details: [JSON.Member] = [
       .init(key: "generation", value: .string(intent.generation)),
       .init(key: "attempts", value: JSON(ending.attempts)),
@@ -215,21 +269,20 @@ extension Engine {
       .init(key: "finishedAt", value: .string(clock().description)),
     ]
     if let why = ending.why { details.append(.init(key: "why", value: .string(why))) }
-    if ending.result != .null {
-      let bytes = ending.result.encoded().count
-      let note: JSON = ["leftOut": .string("\(bytes) bytes, more than an outcome holds")]
-      let result = bytes > Self.resultBytes ? note : ending.result
-      details.append(.init(key: "result", value: result))
-    }
-    let event = OutcomeEvent.make(intent, phase, at: clock(), details: details)
+    details += OutcomeEvent.result(ending.result)
+    let event = OutcomeEvent.make(intent, ending.phase, at: clock(), details: details)
     guard await appendPatiently([.event(event)], "outcome") != nil else { return false }
-    observer.settled(intent.trigger, phase)
+    observer.settled(intent.trigger, ending.phase)
     var metadata: Logger.Metadata = [
-      "trigger": "\(intent.trigger)", "firing": "\(intent.id)", "phase": "\(phase.rawValue)",
-      "attempts": "\(ending.attempts)",
+      "trigger": "\(intent.trigger)", "firing": "\(intent.id)",
+      "phase": "\(ending.phase.rawValue)", "attempts": "\(ending.attempts)",
     ]
     if let why = ending.why { metadata["error"] = "\(why)" }
-    logger.log(level: phase == .succeeded ? .info : .warning, "a firing ended", metadata: metadata)
+    logger.log(
+      level: ending.phase == .succeeded ? .info : .warning,
+      "a firing ended",
+      metadata: metadata
+    )
     return true
   }
 
@@ -246,7 +299,7 @@ extension Engine {
     )
   }
 
-  private func events(
+  func events(
     of intent: Intent
   ) throws -> [(dependency: String, event: Event)] {
     try intent.events.map { reference in

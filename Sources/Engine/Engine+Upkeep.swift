@@ -36,7 +36,9 @@ extension Engine {
       logger.warning("too much waits for a snapshot", metadata: ["bytes": "\(note.bytes.count)"])
       return
     }
-    let entries = state.lanes.values.flatMap { Array($0.running.values) + Array($0.waiting) }
+    let entries = state.lanes.values.flatMap {
+      Array($0.running.values) + Array($0.waiting) + $0.followed.values.map(\.entry)
+    }
     let events = Set(entries.flatMap(\.intent.events).compactMap { Position($0.place) })
     let read = unsaved
     // Nothing waits for it: a bus that refuses it gets the next one.
@@ -58,25 +60,27 @@ extension Engine {
     let snapshot = try Snapshot(note)
     var lanes: [TriggerID: Lane] = [:]
     var decision: (place: Position, note: DecisionNote)?
-    for (trigger, saved) in snapshot.lanes {
-      var entries: [Lane.Entry] = []
-      for place in saved.firings {
-        if decision?.place != place.record {
-          decision = try self.decision(at: place.record).map { (place.record, $0) }
-        }
-        guard decision?.place == place.record, let firings = decision?.note.firings,
-          firings.indices.contains(place.number)
-        else {
-          logger.error(
-            "an unfinished firing cannot be read back from the bus; it is lost",
-            metadata: ["trigger": "\(trigger)", "position": "\(place.record)"]
-          )
-          continue
-        }
-        entries.append(Lane.Entry(intent: firings[place.number], place: place))
+    func entry(at place: Lane.Place, of trigger: TriggerID) throws -> Lane.Entry? {
+      if decision?.place != place.record {
+        decision = try self.decision(at: place.record).map { (place.record, $0) }
       }
-      lanes[trigger] = Lane()
-      lanes[trigger]?.restore(entries, saved.spill)
+      guard decision?.place == place.record, let firings = decision?.note.firings,
+        firings.indices.contains(place.number)
+      else {
+        logger.error(
+          "an unfinished firing cannot be read back from the bus; it is lost",
+          metadata: ["trigger": "\(trigger)", "position": "\(place.record)"]
+        )
+        return nil
+      }
+      return Lane.Entry(intent: firings[place.number], place: place)
+    }
+    for (trigger, saved) in snapshot.lanes {
+      let entries = try saved.firings.compactMap { try entry(at: $0, of: trigger) }
+      let followed = try saved.followed.compactMap { one in
+        try entry(at: one.place, of: trigger).map { Lane.Followed(entry: $0, started: one.started) }
+      }
+      lanes[trigger, default: Lane()].restore(entries, followed, saved.spill)
     }
     state = EngineState(snapshot, lanes)
     places.restore(snapshot.places)

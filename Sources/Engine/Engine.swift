@@ -48,6 +48,8 @@ package actor Engine {
 
   var state = EngineState()
   var running: [FiringID: Task<Void, Never>] = [:]
+  /// Those that watch what was started.
+  var followers: [FiringID: Task<Void, Never>] = [:]
   /// Lanes whose reading back from the bus failed.
   var retries: [TriggerID: Task<Void, Never>] = [:]
   /// The last record read, of any kind.
@@ -122,16 +124,22 @@ package actor Engine {
     return try unfinished()
   }
 
-  /// The firings without an ending, those that are only on the bus included.
+  /// The firings without an ending, those that are only on the bus included. Started ones among
+  /// these are taken up.
   private func unfinished() throws -> Set<FiringID> {
     var unfinished: Set<FiringID> = []
-    for (trigger, lane) in state.lanes {
-      unfinished.formUnion(lane.waiting.map(\.intent.id))
-      guard let spill = lane.spill else { continue }
-      try scan(from: spill.first, of: trigger) { entry in
-        if lane.misses(entry.intent.id) { unfinished.insert(entry.intent.id) }
-        return true
+    for trigger in Array(state.lanes.keys) {
+      guard var lane = state.lanes[trigger] else { continue }
+      if let spill = lane.spill {
+        try scan(from: spill.first, of: trigger) { entry in
+          if lane.misses(entry.intent.id) { unfinished.insert(entry.intent.id) }
+          lane.follow(spilled: entry)
+          return true
+        }
+        state.lanes[trigger] = lane
       }
+      unfinished.formUnion(lane.waiting.map(\.intent.id))
+      unfinished.formUnion(lane.followed.keys)
     }
     return unfinished
   }
@@ -161,6 +169,7 @@ package actor Engine {
 
   /// Takes up what waits and goes on reading, until `stop`.
   package func start() {
+    followStarted()
     for trigger in Array(state.lanes.keys) { pump(trigger) }
     reader = Task { await read() }
     upkeep = Task {
@@ -180,7 +189,11 @@ package actor Engine {
     let tasks = Array(running.values) + Array(retries.values)
     for task in tasks { task.cancel() }
     for task in tasks { await task.value }
+    // Behind them: one that was under way may have become a follower.
+    for task in followers.values { task.cancel() }
+    for task in followers.values { await task.value }
     running = [:]
+    followers = [:]
     retries = [:]
     if unrecorded > 0, let cursor = state.cursor {
       await appendPatiently([.note(DecisionNote(consumed: cursor).note)], "cursor", attempts: 1)

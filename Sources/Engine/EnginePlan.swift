@@ -72,13 +72,16 @@ package struct TriggerPlan: Sendable {
     return changed
   }
 
+  /// Whether its fields depend on the events of a firing.
+  var isParameterised: Bool { !(templateParameters.isEmpty && parameters.isEmpty) }
+
   /// What acts for a firing of `events`, and with which payload.
   package func render(
     _ events: [(dependency: String, event: Event)]
   ) throws(ParameterError) -> Rendered {
     var source = FiringEvents(events)
     let payload = try payload.payload(&source)
-    if templateParameters.isEmpty && parameters.isEmpty {
+    if !isParameterised {
       return Rendered(trigger: trigger, payload: payload, isParameterised: false, fields: fields)
     }
     let template: JSON = .object([.init(key: kind, value: fields)])

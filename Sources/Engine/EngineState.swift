@@ -55,6 +55,8 @@ package struct EngineState: Equatable, Sendable {
     case .event(let event):
       if let ended = OutcomeEvent.endedFiring(event), let trigger = OutcomeEvent.trigger(event) {
         end(ended, of: trigger)
+      } else if let (firing, trigger) = OutcomeEvent.startedFiring(event) {
+        follow(firing, of: trigger, started: record.position)
       }
     case .note(let note) where note.kind == NoteKind.decision:
       let decision = try DecisionNote(note)
@@ -112,6 +114,11 @@ package struct EngineState: Equatable, Sendable {
       )
     }
     decidedThrough = place
+  }
+
+  /// Takes note that what `firing` started is on the bus and has to be followed.
+  mutating func follow(_ firing: FiringID, of trigger: TriggerID, started: Position) {
+    lanes[trigger]?.follow(firing, started: started)
   }
 
   mutating func end(_ firing: FiringID, of trigger: TriggerID) {

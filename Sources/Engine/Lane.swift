@@ -3,13 +3,16 @@ import DequeModule
 import Event
 import Sensor
 
-/// The firings of one trigger: which wait, which run, and from where the rest is on the log.
+/// The firings of one trigger: which wait, which run, which are followed, and from where the rest
+/// is on the log.
 ///
 /// A state machine without I/O. At most `capacity` waiting firings are in memory; what comes
 /// after stays on the log and is read again when its turn comes, so a trigger that is stuck costs
 /// a bounded amount of memory and holds up nobody else.
 struct Lane: Equatable, Sendable {
   static let capacity = 1024
+  /// Nothing more is started while so many started ones have not ended.
+  static let followLimit = 10_000
 
   /// A firing's place: the decision record, and its number within.
   struct Place: Hashable, Comparable, Sendable {
@@ -32,17 +35,31 @@ struct Lane: Equatable, Sendable {
     var oldest: Position
   }
 
+  /// One that was started and is watched until it ends.
+  struct Followed: Equatable, Sendable {
+    let entry: Entry
+    /// Where its `started` event is.
+    let started: Position
+  }
+
   var concurrency = 1
+  private(set) var followed: [FiringID: Followed] = [:]
   private(set) var running: [FiringID: Entry] = [:]
   private(set) var waiting = Deque<Entry>()
   private(set) var spill: Spill?
-  /// Those that wait or run.
+  /// Those that wait, run or are followed.
   private var members: Set<FiringID> = []
   /// Endings of spilled firings, seen while the log is read at the start.
   private var ended: Set<FiringID> = []
+  /// Spilled firings whose `started` event was seen while the log is read at the start.
+  private var startedAway: [FiringID: Position] = [:]
 
   /// Whether the log has to be read for more.
-  var wantsRefill: Bool { waiting.isEmpty && spill != nil && running.count < concurrency }
+  var wantsRefill: Bool { waiting.isEmpty && spill != nil && hasRoom }
+
+  private var hasRoom: Bool {
+    running.count < concurrency && running.count + followed.count < Self.followLimit
+  }
 
   var isIdle: Bool { members.isEmpty && spill == nil }
 
@@ -74,25 +91,55 @@ struct Lane: Equatable, Sendable {
   }
 
   /// Takes up what a snapshot says.
-  mutating func restore(_ entries: [Entry], _ spill: Spill?) {
+  mutating func restore(_ entries: [Entry], _ followed: [Followed], _ spill: Spill?) {
     refill(entries, rest: nil)
+    for one in followed {
+      members.insert(one.entry.intent.id)
+      self.followed[one.entry.intent.id] = one
+    }
     self.spill = spill
   }
 
   /// The next firing to run; nil when none waits or enough run.
   mutating func next() -> Intent? {
-    guard running.count < concurrency, let entry = waiting.popFirst() else { return nil }
+    guard hasRoom, let entry = waiting.popFirst() else { return nil }
     running[entry.intent.id] = entry
     return entry.intent
+  }
+
+  /// Takes note that a firing was started, which makes room for the next.
+  mutating func follow(_ id: FiringID, started: Position) {
+    guard members.contains(id) else {
+      if spill != nil { startedAway[id] = started }
+      return
+    }
+    guard followed[id] == nil, let entry = take(id) else { return }
+    followed[id] = Followed(entry: entry, started: started)
+  }
+
+  /// Takes up a firing found on the log behind `spill` if it is a started one.
+  mutating func follow(spilled entry: Entry) {
+    guard misses(entry.intent.id),
+      let started = startedAway.removeValue(forKey: entry.intent.id)
+    else { return }
+    members.insert(entry.intent.id)
+    followed[entry.intent.id] = Followed(entry: entry, started: started)
   }
 
   /// Takes note of an ending.
   mutating func end(_ id: FiringID) {
     if members.remove(id) != nil {
-      if running.removeValue(forKey: id) == nil { waiting.removeAll { $0.intent.id == id } }
+      if followed.removeValue(forKey: id) == nil { _ = take(id) }
     } else if spill != nil {
+      startedAway[id] = nil
       ended.insert(id)
     }
+  }
+
+  private mutating func take(_ id: FiringID) -> Entry? {
+    if let entry = running.removeValue(forKey: id) { return entry }
+    guard let index = waiting.firstIndex(where: { $0.intent.id == id }) else { return nil }
+    return waiting.remove(at: index)
   }
 }
 

@@ -28,10 +28,12 @@ package enum OutcomeEvent {
 
   /// The event for one phase of a firing. Its id comes from the firing, so that a firing has one
   /// ending however often the end is reported.
+  /// - Parameter step: tells one report of progress from another.
   static func make(
     _ intent: Intent,
     _ phase: Phase,
     at time: Timestamp,
+    step: String? = nil,
     details: [JSON.Member]
   ) -> Event {
     let sensor = intent.trigger.sensor
@@ -50,7 +52,7 @@ package enum OutcomeEvent {
       id: Event.stableID(
         "outcome",
         intent.id.text,
-        phase.isEnding ? "ending" : phase.rawValue
+        phase.isEnding ? "ending" : phase.rawValue + (step.map { " \($0)" } ?? "")
       ),
       namespace: sensor.namespace,
       bus: intent.bus,
@@ -74,6 +76,48 @@ package enum OutcomeEvent {
       let phase = Phase(rawValue: String(event.type.dropFirst(typePrefix.count))), phase.isEnding
     else { return nil }
     return event.cause?.firing
+  }
+
+  /// What marks the `started` event of a firing that is followed.
+  private static let followedKey = "followed"
+
+  /// The event from which on a firing is followed; its result names what was started.
+  static func started(
+    _ intent: Intent,
+    at time: Timestamp,
+    attempts: Int,
+    result: JSON
+  ) -> Event {
+    make(
+      intent,
+      .started,
+      at: time,
+      details: [
+        .init(key: "generation", value: .string(intent.generation)),
+        .init(key: "attempts", value: JSON(attempts)),
+        .init(key: followedKey, value: true), .init(key: "result", value: result),
+      ]
+    )
+  }
+
+  /// A larger result is left out of an outcome.
+  private static let resultBytes = 1 << 20
+
+  /// The result of an outcome as a member of its data; nothing where there is none.
+  static func result(_ result: JSON) -> [JSON.Member] {
+    if result == .null { return [] }
+    let bytes = result.encoded().count
+    let note: JSON = ["leftOut": .string("\(bytes) bytes, more than an outcome holds")]
+    return [.init(key: "result", value: bytes > resultBytes ? note : result)]
+  }
+
+  /// The firing that is followed since `event`; nil for any other event.
+  static func startedFiring(_ event: Event) -> (FiringID, TriggerID)? {
+    guard event.source == source, event.type == typePrefix + Phase.started.rawValue,
+      let firing = event.cause?.firing, let trigger = trigger(event),
+      (try? JSON(parsing: event.data))?[followedKey] == .bool(true)
+    else { return nil }
+    return (firing, trigger)
   }
 
   /// The trigger whose firing produced `event`: the last of its path.

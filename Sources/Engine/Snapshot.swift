@@ -11,6 +11,7 @@ import Sensor
 ///      "parked": [{"sensor": "ns/name", "at": position, "since": nanoseconds,
 ///                  "dependencies": {"dependency": fingerprint}}],
 ///      "lanes": [{"trigger": trigger, "firings": [[position, number], ...],
+///                 "followed": [[position, number, position of the started event], ...],
 ///                 "spill": [position, number, oldest position]}],
 ///      "places": {"ns/bus/source/event": {key: value}}}
 ///
@@ -30,7 +31,13 @@ struct Snapshot: Equatable {
   var places: [String: [String: JSON]] = [:]
 
   struct SavedLane: Equatable {
+    struct Followed: Equatable {
+      let place: Lane.Place
+      let started: Position
+    }
+
     var firings: [Lane.Place]
+    var followed: [Followed] = []
     var spill: Lane.Spill?
   }
 
@@ -48,6 +55,9 @@ struct Snapshot: Equatable {
     lanes = state.lanes.mapValues { lane in
       SavedLane(
         firings: (lane.running.values.map(\.place) + lane.waiting.map(\.place)).sorted(),
+        followed: lane.followed.values.map {
+          SavedLane.Followed(place: $0.entry.place, started: $0.started)
+        }.sorted { $0.place < $1.place },
         spill: lane.spill
       )
     }
@@ -64,6 +74,9 @@ struct Snapshot: Equatable {
     holds.records["snapshot"] = [place]
     holds.records["slots"] = Set(slots.values.joined().compactMap { Position($0.place) })
     holds.records["firings"] = events.union(lanes.values.flatMap { $0.firings.map(\.record) })
+    holds.records["followed firings"] = Set(
+      lanes.values.flatMap { $0.followed.flatMap { [$0.place.record, $0.started] } }
+    )
     return holds
   }
 }
@@ -88,6 +101,9 @@ extension Snapshot {
       [
         "trigger": trigger.json,
         "firings": .array(lane.firings.map { [text($0.record), JSON($0.number)] }),
+        "followed": .array(
+          lane.followed.map { [text($0.place.record), JSON($0.place.number), text($0.started)] }
+        ),
         "spill": lane.spill.map {
           [text($0.first.record), JSON($0.first.number), text($0.oldest)]
         } ?? .null,
@@ -152,7 +168,14 @@ extension Snapshot {
       {
         spill = Lane.Spill(first: first, oldest: oldest)
       }
-      self.lanes[trigger] = SavedLane(firings: firings.compactMap(\.self), spill: spill)
+      // Snapshots of versions that followed nothing have no such key.
+      let followed = (lane["followed"]?.items ?? []).map { SavedLane.Followed($0) }
+      guard !followed.contains(nil) else { throw Self.unknown }
+      self.lanes[trigger] = SavedLane(
+        firings: firings.compactMap(\.self),
+        followed: followed.compactMap(\.self),
+        spill: spill
+      )
     }
   }
 
@@ -177,6 +200,13 @@ extension Lane.Place {
       let number = items[1].integer
     else { return nil }
     self.init(record: record, number: number)
+  }
+}
+
+extension Snapshot.SavedLane.Followed {
+  fileprivate init?(_ json: JSON) {
+    guard let place = Lane.Place(json), let started = json.items?.last?.position else { return nil }
+    self.init(place: place, started: started)
   }
 }
 

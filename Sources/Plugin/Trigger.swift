@@ -59,9 +59,25 @@ package enum Outcome: Sendable, Equatable {
   case retry(after: Duration?, why: String, result: JSON)
   /// It failed and no repetition will help.
   case reject(why: String, result: JSON)
+  /// What it started goes on elsewhere, for minutes or days: from here on `follow` watches it, and
+  /// `fire` is not called for this firing again, whatever happens to the program. `result` names
+  /// what was started; it is all that `follow` gets, at most `Outcome.startedBytes` as JSON.
+  case started(result: JSON)
+  /// Somebody stopped it before it was done.
+  case cancelled(why: String, result: JSON)
+  /// There was nothing to do, or it was not to be done.
+  case skipped(why: String, result: JSON)
   /// It may or may not have happened, and nothing can tell.
   case unknown(why: String, result: JSON)
+
+  /// The largest result of `started`, encoded.
+  package static let startedBytes = 64 << 10
 }
+
+/// Tells how something that was started stands: a `progress` outcome event with `data` as its
+/// result, durable on return. `key` names the step within its firing: told again, also after a
+/// restart, it is the same event.
+package typealias ProgressReport = @Sendable (_ key: String, _ data: JSON) async -> Void
 
 /// One kind of trigger. An instance is made once per trigger of a manifest, and once more per
 /// firing where `parameters` changed its fields.
@@ -88,12 +104,35 @@ package protocol Trigger: Sendable {
   /// taken up again after the restart.
   func fire(_ firing: Firing) async -> Outcome
 
+  /// Whether `fire` may answer `started`. Such a kind says itself when something has started;
+  /// of the others the engine says so before the first attempt.
+  static var isFollowed: Bool { get }
+
+  /// Watches what `fire` started until it ends. It holds no place among the firings that run at
+  /// once, and is called again with the same `started` after a restart of the program, and after
+  /// a wait when it answers `retry`: it only looks and does nothing twice. Cancellation means the
+  /// program is shutting down: return soon.
+  /// - Parameters:
+  ///   - firing: without events and payload, so that thousands can be followed.
+  ///   - started: the result of `started`.
+  func follow(_ firing: Firing, started: JSON, report: @escaping ProgressReport) async -> Outcome
+
   /// The ending of a firing is durable: what was kept to find the effect again may go.
   func forget(_ id: FiringID)
 }
 
 extension Trigger {
+  package static var isFollowed: Bool { false }
+
   package func forget(_ id: FiringID) {}
+
+  package func follow(
+    _ firing: Firing,
+    started: JSON,
+    report: @escaping ProgressReport
+  ) async -> Outcome {
+    .unknown(why: "nothing follows a trigger of kind \(Self.kind)", result: started)
+  }
 }
 
 /// What a trigger gets from the program around it.

@@ -119,7 +119,8 @@ extension Outcome {
   /// Its result, whatever it is.
   var result: JSON {
     switch self {
-    case .done(let result), .retry(_, _, let result), .reject(_, let result),
+    case .done(let result), .started(let result), .retry(_, _, let result),
+      .reject(_, let result), .cancelled(_, let result), .skipped(_, let result),
       .unknown(_, let result):
       result
     }
@@ -128,8 +129,10 @@ extension Outcome {
   /// The reason; empty when it worked.
   var why: String {
     switch self {
-    case .done: ""
-    case .retry(_, let why, _), .reject(let why, _), .unknown(let why, _): why
+    case .done, .started: ""
+    case .retry(_, let why, _), .reject(let why, _), .cancelled(let why, _),
+      .skipped(let why, _), .unknown(let why, _):
+      why
     }
   }
 
