@@ -118,7 +118,7 @@ final class Connection: @unchecked Sendable {
       // Both directions are gone. A request under way ends; there is nobody to answer.
       return close()
     }
-    if !readiness.isDisjoint(with: [.readable, .failed]) { receive() }
+    if !readiness.isDisjoint(with: .receivable) { receive() }
   }
 
   private func receive() {

@@ -1,3 +1,5 @@
+import Glibc
+
 struct RequestLine {
   let method: String
   let path: String
@@ -11,13 +13,14 @@ struct RequestLine {
 /// method SP target SP version, nothing else (RFC 9112 section 3). The target is in origin form,
 /// in absolute form, whose path counts, or `*` with OPTIONS.
 func requestLine(_ line: ArraySlice<UInt8>) -> RequestLine? {
-  let parts = line.split(separator: 0x20, omittingEmptySubsequences: false)
-  guard parts.count == 3, !parts[0].isEmpty, parts[0].allSatisfy(isTokenByte),
-    !parts[1].isEmpty, parts[1].allSatisfy({ (0x21...0x7e).contains($0) && $0 != 0x23 }),
-    let version = version(parts[2])
+  guard let first = line.firstIndex(of: 0x20),
+    let second = line[(first + 1)...].firstIndex(of: 0x20),
+    first > line.startIndex, line[..<first].allSatisfy(isTokenByte), second > first + 1,
+    line[(first + 1)..<second].allSatisfy({ (0x21...0x7e).contains($0) && $0 != 0x23 }),
+    let version = version(line[(second + 1)...])
   else { return nil }
-  let method = String(decoding: parts[0], as: UTF8.self)
-  var target = parts[1]
+  let method = String(decoding: line[..<first], as: UTF8.self)
+  var target = line[(first + 1)..<second]
   var authority: String?
   if target.elementsEqual([0x2a]) {
     guard method == "OPTIONS" else { return nil }
@@ -45,11 +48,11 @@ func requestLine(_ line: ArraySlice<UInt8>) -> RequestLine? {
 
 /// `HTTP/` digit `.` digit, in capitals.
 private func version(_ text: ArraySlice<UInt8>) -> (major: UInt8, minor: UInt8)? {
-  let bytes = Array(text)
-  guard bytes.count == 8, bytes.starts(with: "HTTP/".utf8), bytes[6] == 0x2e,
-    (0x30...0x39).contains(bytes[5]), (0x30...0x39).contains(bytes[7])
+  let at = text.startIndex
+  guard text.count == 8, text.starts(with: "HTTP/".utf8), text[at + 6] == 0x2e,
+    (0x30...0x39).contains(text[at + 5]), (0x30...0x39).contains(text[at + 7])
   else { return nil }
-  return (bytes[5] - 0x30, bytes[7] - 0x30)
+  return (text[at + 5] - 0x30, text[at + 7] - 0x30)
 }
 
 /// name ":" value; no white space before the colon, no folded lines, no control characters
@@ -94,22 +97,22 @@ func contentLength(_ text: String) -> Int? {
 /// A name or an address with or without a port, or nothing (RFC 9110 section 7.2; RFC 3986
 /// section 3.2.2). No user, no list.
 func isHost(_ text: String) -> Bool {
-  var rest = Substring(text)
-  if rest.first == "[" {
-    guard let end = rest.firstIndex(of: "]") else { return false }
+  var rest = text.utf8[...]
+  if rest.first == 0x5b {
+    guard let end = rest.firstIndex(of: 0x5d) else { return false }
     let address = rest[..<end].dropFirst()
     guard !address.isEmpty,
-      address.utf8.allSatisfy({ isHexDigit($0) || $0 == 0x3a || $0 == 0x2e })
+      address.allSatisfy({ isHexDigit($0) || $0 == 0x3a || $0 == 0x2e })
     else { return false }
     rest = rest[rest.index(after: end)...]
   } else {
-    let end = rest.firstIndex(of: ":") ?? rest.endIndex
-    guard rest[..<end].utf8.allSatisfy(isNameByte) else { return false }
+    let end = rest.firstIndex(of: 0x3a) ?? rest.endIndex
+    guard rest[..<end].allSatisfy(isNameByte) else { return false }
     rest = rest[end...]
   }
   guard let colon = rest.first else { return true }
-  let port = rest.dropFirst().utf8
-  return colon == ":" && port.count <= 5 && port.allSatisfy { (0x30...0x39).contains($0) }
+  let port = rest.dropFirst()
+  return colon == 0x3a && port.count <= 5 && port.allSatisfy { (0x30...0x39).contains($0) }
 }
 
 /// What may stand in a registered name: unreserved, `%` and sub-delims but the comma, which
@@ -127,13 +130,62 @@ private func isHexDigit(_ byte: UInt8) -> Bool {
   (0x30...0x39).contains(byte) || (0x41...0x46).contains(byte) || (0x61...0x66).contains(byte)
 }
 
-/// tchar of RFC 9110 section 5.6.2.
+/// tchar of RFC 9110 section 5.6.2. One bit a byte: every byte of every field's name comes here.
 func isTokenByte(_ byte: UInt8) -> Bool {
-  switch byte {
-  case 0x30...0x39, 0x41...0x5a, 0x61...0x7a: true
-  case 0x21, 0x23, 0x24, 0x25, 0x26, 0x27, 0x2a, 0x2b, 0x2d, 0x2e, 0x5e, 0x5f, 0x60, 0x7c, 0x7e:
-    true
-  default: false
+  let bits: UInt64 = byte < 0x40 ? 0x03ff_6cfa_0000_0000 : 0x57ff_ffff_c7ff_fffe
+  return byte < 0x80 && bits >> UInt64(byte & 0x3f) & 1 == 1
+}
+
+/// Where the next LF stands in `bytes[from..<end]`.
+func lineFeed(_ bytes: [UInt8], _ from: Int, _ end: Int) -> Int? {
+  precondition(from <= end && end <= bytes.count)
+  return unsafe bytes.withUnsafeBytes { buffer in
+    guard from < end, let base = buffer.baseAddress,
+      let found = unsafe memchr(base + from, 0x0a, end - from)
+    else { return nil }
+    return unsafe UnsafeRawPointer(found) - base
+  }
+}
+
+/// The fields that say where a request ends and who it is for, found in one pass.
+struct FramingFields {
+  private(set) var hosts = 0
+  private(set) var host: String?
+  private(set) var lengths = 0
+  private(set) var length: String?
+  /// The elements of all `Transfer-Encoding` fields; nil where there is none.
+  private(set) var codings: [String]?
+  /// The elements of all `Connection` fields.
+  private(set) var options: [String] = []
+  /// The first `Expect`.
+  private(set) var expectation: String?
+
+  init(_ headers: Headers) {
+    for field in headers.fields {
+      // Most fields are told by the length of their name alone.
+      switch field.name.utf8.count {
+      case 4 where equalIgnoringCase(field.name, "Host"):
+        hosts += 1
+        host = host ?? field.value
+      case 6 where expectation == nil && equalIgnoringCase(field.name, "Expect"):
+        expectation = field.value
+      case 10 where equalIgnoringCase(field.name, "Connection"):
+        options += Self.elements(field.value)
+      case 14 where equalIgnoringCase(field.name, "Content-Length"):
+        lengths += 1
+        length = length ?? field.value
+      case 17 where equalIgnoringCase(field.name, "Transfer-Encoding"):
+        codings = (codings ?? []) + Self.elements(field.value)
+      default: break
+      }
+    }
+  }
+
+  /// Of a list, in lower case, the empty ones included.
+  private static func elements(_ list: String) -> [String] {
+    list.split(separator: ",", omittingEmptySubsequences: false).map {
+      $0.trimmingSpace.lowercased()
+    }
   }
 }
 

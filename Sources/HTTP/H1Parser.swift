@@ -133,18 +133,16 @@ package struct H1Parser {
 
   /// The end of the line that closes the head; nil when it has not come.
   private mutating func headEnd(_ bytes: [UInt8], _ start: Int) -> Int? {
-    var at = start + searched.end
+    var from = start + searched.end
     var lineStart = start + searched.line
-    while at < bytes.count {
-      if bytes[at] == 0x0a {
-        // An empty line, also one with a bare LF, ends the head; the lines are judged below.
-        let isEmpty = at == lineStart || (at == lineStart + 1 && bytes[lineStart] == 0x0d)
-        if isEmpty { return at + 1 }
-        lineStart = at + 1
-      }
-      at += 1
+    while let at = lineFeed(bytes, from, bytes.count) {
+      // An empty line, also one with a bare LF, ends the head; the lines are judged below.
+      let isEmpty = at == lineStart || (at == lineStart + 1 && bytes[lineStart] == 0x0d)
+      if isEmpty { return at + 1 }
+      lineStart = at + 1
+      from = lineStart
     }
-    searched = (at - start, lineStart - start)
+    searched = (bytes.count - start, lineStart - start)
     return nil
   }
 
@@ -171,41 +169,31 @@ package struct H1Parser {
 
   /// Host, length and connection rules (RFC 9112 sections 3.2, 6 and 9.3).
   private mutating func framed(_ start: RequestLine, _ headers: Headers) -> Action {
-    let hosts = headers.values("Host")
-    guard hosts.count == 1 || (hosts.isEmpty && start.isHTTP10), hosts.allSatisfy(isHost) else {
-      return refuse(400, "bad Host header")
-    }
+    let named = FramingFields(headers)
+    guard named.hosts == 1 || (named.hosts == 0 && start.isHTTP10), named.host.map(isHost) ?? true
+    else { return refuse(400, "bad Host header") }
     var headers = headers
     // The target's own host counts, whatever the field says (RFC 9112 section 3.2.2).
     if let authority = start.authority { headers.replace("Host", authority) }
-    let lengths = headers.values("Content-Length")
-    let codings = headers.values("Transfer-Encoding").flatMap {
-      $0.split(separator: ",", omittingEmptySubsequences: false)
-    }.map { $0.trimmingSpace.lowercased() }
     var length: Int? = 0
-    if headers["Transfer-Encoding"] != nil {
-      guard lengths.isEmpty, !start.isHTTP10 else { return refuse(400, "two body lengths") }
+    if let codings = named.codings {
+      guard named.lengths == 0, !start.isHTTP10 else { return refuse(400, "two body lengths") }
       // An empty element means nothing to one reader and is no coding to another.
       guard codings.last == "chunked", codings.filter({ $0 == "chunked" }).count == 1,
         !codings.contains("")
-      else {
-        return refuse(400, "transfer coding without a length")
-      }
+      else { return refuse(400, "transfer coding without a length") }
       guard codings.count == 1 else { return refuse(501, "transfer coding not supported") }
       length = nil
-    } else if !lengths.isEmpty {
-      guard lengths.count == 1, let number = contentLength(lengths[0]) else {
+    } else if let text = named.length {
+      guard named.lengths == 1, let number = contentLength(text) else {
         return refuse(400, "bad Content-Length")
       }
       length = number
     }
-    let options = headers.values("Connection").flatMap { $0.split(separator: ",") }.map {
-      $0.trimmingSpace.lowercased()
-    }
     let keepsAlive =
-      start.isHTTP10 ? options.contains("keep-alive") : !options.contains("close")
-    let expectation = headers["Expect"]
-    if let expectation, !equalIgnoringCase(expectation, "100-continue") {
+      start.isHTTP10
+      ? named.options.contains("keep-alive") : !named.options.contains("close")
+    if let expectation = named.expectation, !equalIgnoringCase(expectation, "100-continue") {
       return refuse(417, "expectation not supported")
     }
     state = length.map { .fixed($0) } ?? .chunkSize
@@ -219,7 +207,7 @@ package struct H1Parser {
         ),
         length: length,
         keepsAlive: keepsAlive,
-        expectsContinue: expectation != nil && !start.isHTTP10,
+        expectsContinue: named.expectation != nil && !start.isHTTP10,
         isHTTP10: start.isHTTP10
       )
     )
@@ -233,10 +221,10 @@ package struct H1Parser {
   }
 
   private func line(_ bytes: [UInt8], _ at: inout Int, limit: Int) -> Line {
-    var end = at
-    while end < bytes.count, bytes[end] != 0x0a, end - at <= limit { end += 1 }
-    guard end - at <= limit else { return .bad(isTooLong: true) }
-    guard end < bytes.count else { return .unfinished }
+    let most = min(bytes.count, at + limit + 1)
+    guard let end = lineFeed(bytes, at, most) else {
+      return most - at > limit ? .bad(isTooLong: true) : .unfinished
+    }
     guard end > at, bytes[end - 1] == 0x0d else { return .bad(isTooLong: false) }
     defer { at = end + 1 }
     return .whole(at..<end - 1)

@@ -10,16 +10,30 @@ func responseBytes(
 ) -> [UInt8] {
   var out: [UInt8] = []
   out.reserveCapacity(response.body.count + 256)
-  out += "HTTP/1.1 \(response.status) \(reason(response.status))\r\nDate: \(date)\r\n".utf8
+  out += "HTTP/1.1 ".utf8
+  appendDecimal(response.status, to: &out)
+  out.append(0x20)
+  out += reason(response.status).utf8
+  out += "\r\nDate: ".utf8
+  out += date.utf8
+  out += "\r\n".utf8
   for field in response.headers.fields {
     out += field.name.utf8
     out += ": ".utf8
     // A line break in a value would begin a field, or a response, of somebody else's making.
-    out += field.value.utf8.lazy.map { $0 < 0x20 || $0 == 0x7f ? 0x20 : $0 }
+    let start = out.count
+    out += field.value.utf8
+    for index in start..<out.count where out[index] < 0x20 || out[index] == 0x7f {
+      out[index] = 0x20
+    }
     out += "\r\n".utf8
   }
   let hasBody = response.hasBody
-  if hasBody { out += "Content-Length: \(response.body.count)\r\n".utf8 }
+  if hasBody {
+    out += "Content-Length: ".utf8
+    appendDecimal(response.body.count, to: &out)
+    out += "\r\n".utf8
+  }
   if !keepsAlive {
     out += "Connection: close\r\n".utf8
   } else if request?.isHTTP10 == true {
@@ -28,6 +42,11 @@ func responseBytes(
   out += "\r\n".utf8
   if hasBody && request?.request.method != "HEAD" { out += response.body }
   return out
+}
+
+private func appendDecimal(_ number: Int, to out: inout [UInt8]) {
+  if number >= 10 { appendDecimal(number / 10, to: &out) }
+  out.append(0x30 + UInt8(number % 10))
 }
 
 extension Response {

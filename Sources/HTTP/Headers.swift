@@ -67,7 +67,13 @@ func equalIgnoringCase(_ a: String, _ b: String) -> Bool {
   let a = a.utf8
   let b = b.utf8
   guard a.count == b.count else { return false }
-  return zip(a, b).allSatisfy { lowered($0) == lowered($1) }
+  var other = b.makeIterator()
+  for byte in a {
+    guard let next = other.next(), byte == next || lowered(byte) == lowered(next) else {
+      return false
+    }
+  }
+  return true
 }
 
 func lowered(_ byte: UInt8) -> UInt8 { (0x41...0x5a).contains(byte) ? byte + 32 : byte }

@@ -22,6 +22,8 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
     package static let writable = Readiness(rawValue: 0x004)
     /// An error or hang-up is pending; always reported, never asked for.
     package static let failed = Readiness(rawValue: 0x018)
+    /// There is something to read, if only the end.
+    package static let receivable = Readiness(rawValue: 0x019)
     /// The peer has finished sending (`EPOLLRDHUP`).
     package static let peerClosed = Readiness(rawValue: 0x2000)
   }

@@ -13,6 +13,7 @@ final class Program {
   /// What it printed so far.
   var printed: String { text.all }
   var isRunning: Bool { process.isRunning }
+  var processID: Int32 { process.processIdentifier }
 
   /// Collects output from the thread that reads it.
   private final class Lines: @unchecked Sendable {
