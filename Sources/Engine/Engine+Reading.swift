@@ -69,7 +69,7 @@ extension Engine {
     var work = Work(slots: state.slots)
     for record in records {
       guard case .event(let event) = record.content else { continue }
-      match(event, at: record.position, &work)
+      match(event, at: record, &work)
       guard work.intents.count >= Self.decisionFirings else { continue }
       guard await decide(work, through: record.position) else { return false }
       work = Work(slots: state.slots)
@@ -77,11 +77,12 @@ extension Engine {
     return await decide(work, through: last)
   }
 
-  private func match(_ event: Event, at position: Position, _ work: inout Work) {
-    let starts = state.starts
+  private func match(_ event: Event, at record: Record, _ work: inout Work) {
+    let (starts, position) = (state.starts, record.position)
     let step = plan.interlocking.step(
       event,
       at: position.description,
+      time: record.time,
       &work.slots,
       isActive: { sensor in starts[sensor].map { position > $0 } ?? false }
     )

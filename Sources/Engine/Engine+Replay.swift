@@ -66,6 +66,7 @@ extension Engine {
     let step = plan.interlocking.step(
       found.event,
       at: found.place.description,
+      time: clock(),
       &work.slots,
       replay: number
     ) { sensor == nil || sensor == $0 }

@@ -86,6 +86,7 @@ extension EventReference {
       .init(key: "path", value: .array(path.map { .string($0) })),
     ]
     if replay > 0 { members.append(.init(key: "replay", value: JSON(replay))) }
+    if let time { members.append(.init(key: "time", value: JSON(Int(time.nanoseconds)))) }
     return .object(members)
   }
 
@@ -101,7 +102,8 @@ extension EventReference {
       place: place,
       hops: hops,
       path: path,
-      replay: json["replay"]?.integer ?? 0
+      replay: json["replay"]?.integer ?? 0,
+      time: json["time"]?.integer.map { Timestamp(nanoseconds: Int64($0)) }
     )
   }
 }

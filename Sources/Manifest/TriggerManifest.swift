@@ -3,6 +3,8 @@ package struct TriggerManifest: Sendable {
   package let name: String
   /// The expression over dependency names; nil: all of the sensor's, joined by `&&`.
   package let conditions: String?
+  /// When the events that wait for others are let go.
+  package let conditionsReset: [ConditionsResetManifest]
   /// The key in the template that says what to do, such as `http`.
   package let kind: String
   /// The block under that key, `payload` and `parameters` included.
@@ -22,6 +24,16 @@ package struct TriggerManifest: Sendable {
   package let policyStatusAllow: [Int]?
   package let mark: Mark
   package let path: String
+}
+
+/// One item of `conditionsReset` (spec section 3.8).
+package struct ConditionsResetManifest: Sendable {
+  package let cron: String
+  /// A name of the time zone database; empty is UTC.
+  package let timezone: String
+  package let mark: Mark
+  /// The path of `byTime` from the document's root.
+  package let field: String
 }
 
 /// A backoff (spec section 2.2).
@@ -104,7 +116,7 @@ extension DocumentReader {
     let name = template?.requiredString("name") ?? ""
     if let template, !name.isEmpty { checkTriggerName(name, template) }
     let conditions = template?.string("conditions")
-    template?.notSupportedYet("conditionsReset")
+    let resets = template?.blocks("conditionsReset").compactMap(conditionsReset) ?? []
     template.map(delivery)
     let chosen: (kind: String, block: Block?) = template.map(kind) ?? ("", nil)
     let templateAllow = template.flatMap(statusPolicy)
@@ -118,6 +130,7 @@ extension DocumentReader {
     return TriggerManifest(
       name: name,
       conditions: conditions.flatMap { $0.isEmpty ? nil : $0 },
+      conditionsReset: resets,
       kind: chosen.kind,
       spec: chosen.block?.node ?? nothing,
       specPath: chosen.block?.path ?? block.path,
@@ -129,6 +142,23 @@ extension DocumentReader {
       policyStatusAllow: allow ?? templateAllow,
       mark: template?.mark ?? block.mark,
       path: block.path
+    )
+  }
+
+  private func conditionsReset(_ block: Block) -> ConditionsResetManifest? {
+    let time = block.block("byTime")
+    if time == nil { block.error("byTime", "found nothing, expected a mapping with cron") }
+    block.finish()
+    guard let time else { return nil }
+    let cron = time.requiredString("cron")
+    let timezone = time.string("timezone") ?? ""
+    time.finish()
+    if cron.isEmpty { return nil }
+    return ConditionsResetManifest(
+      cron: cron,
+      timezone: timezone,
+      mark: time.mark,
+      field: time.path
     )
   }
 

@@ -14,6 +14,8 @@ package struct EventReference: Equatable, Sendable {
   package let path: [String]
   /// The number of the replay that it arrived by; 0: it came by itself.
   package let replay: Int
+  /// Log time when it arrived; nil in records of versions that did not note it.
+  package let time: Timestamp?
 
   package init(
     dependency: String,
@@ -22,7 +24,8 @@ package struct EventReference: Equatable, Sendable {
     place: String,
     hops: Int,
     path: [String],
-    replay: Int = 0
+    replay: Int = 0,
+    time: Timestamp? = nil
   ) {
     self.dependency = dependency
     self.source = source
@@ -31,6 +34,7 @@ package struct EventReference: Equatable, Sendable {
     self.hops = hops
     self.path = path
     self.replay = replay
+    self.time = time
   }
 }
 
@@ -59,7 +63,7 @@ package enum SlotChange: Equatable, Sendable {
   case hold(TriggerID, EventReference)
   /// All slots of a trigger are emptied: it fired.
   case clear(TriggerID)
-  /// One slot is emptied: its dependency was edited.
+  /// One slot is emptied: its dependency was edited, or its trigger began anew at a set time.
   case drop(TriggerID, dependency: String)
 }
 
@@ -135,11 +139,13 @@ package struct Interlocking: Sendable {
   /// What `event`, found at `place`, does to the slots, which are changed, and which triggers
   /// fire.
   /// - Parameters:
+  ///   - time: log time; nil: the event's own.
   ///   - replay: the number of the replay that it arrives by; 0: it comes by itself.
   ///   - isActive: whether a sensor reads from here on already.
   package func step(
     _ event: Event,
     at place: String,
+    time: Timestamp? = nil,
     _ slots: inout Slots,
     replay: Int = 0,
     isActive: (SensorID) -> Bool
@@ -164,7 +170,8 @@ package struct Interlocking: Sendable {
         place: place,
         hops: event.hops,
         path: event.cause?.path ?? [],
-        replay: replay
+        replay: replay,
+        time: time ?? event.time
       )
       for rule in waiting[sensor.id]?[subscription.dependency] ?? [] {
         arrive(reference, rule, sensor, &slots, &step)
@@ -184,6 +191,14 @@ package struct Interlocking: Sendable {
     if rule.condition.isPureOr {
       step.decisions.append(Decision(trigger: rule.id, events: [event]))
       return
+    }
+    if let now = event.time, !rule.resets.isEmpty {
+      for (name, old) in slots[rule.id].sorted(by: { $0.key < $1.key })
+      where rule.isReset(old, by: now) {
+        let change = SlotChange.drop(rule.id, dependency: name)
+        slots.apply(change)
+        step.changes.append(change)
+      }
     }
     var held = slots[rule.id]
     held[event.dependency] = event

@@ -83,10 +83,21 @@ package struct TriggerRule: Sendable {
   package let id: TriggerID
   /// Over the names of the sensor's dependencies, by index.
   package let condition: Condition
+  /// When everything that is held is let go (spec section 3.8).
+  package let resets: [Cron]
 
-  package init(id: TriggerID, condition: Condition) {
+  package init(id: TriggerID, condition: Condition, resets: [Cron] = []) {
     self.id = id
     self.condition = condition
+    self.resets = resets
+  }
+
+  /// Whether a reset came after `event` arrived, up to `now`, both in log time. So a reset needs no
+  /// timer: what it let go is missed only when the next event arrives.
+  func isReset(_ event: EventReference, by now: Timestamp) -> Bool {
+    guard let time = event.time else { return false }
+    let (arrived, now) = (time.secondsSince1970, now.secondsSince1970)
+    return resets.contains { reset in reset.next(after: arrived).map { $0 <= now } ?? false }
   }
 }
 

@@ -81,5 +81,14 @@ extension PlanBuilder {
     }
   }
 
+  func cron(_ manifest: ConditionsResetManifest) -> Cron? {
+    do throws(CronError) {
+      return try Cron(manifest.cron, timezone: manifest.timezone, zoneFile: world.zoneFile)
+    } catch {
+      report(manifest.mark, manifest.field + ".cron", "\(error)")
+      return nil
+    }
+  }
+
   private func join(_ word: LogicalOperator) -> FilterJoin { word == .or ? .any : .all }
 }

@@ -184,11 +184,15 @@ struct PlanBuilder {
   private func rule(_ manifest: TriggerManifest, _ id: TriggerID, _ names: [String]) -> TriggerRule?
   {
     guard !names.isEmpty else { return nil }
-    guard let text = manifest.conditions else {
-      return TriggerRule(id: id, condition: .all(count: names.count))
-    }
+    let resets = manifest.conditionsReset.compactMap(cron)
     do throws(ConditionError) {
-      return TriggerRule(id: id, condition: try Condition(text, names: names))
+      var condition = Condition.all(count: names.count)
+      if let text = manifest.conditions { condition = try Condition(text, names: names) }
+      if condition.isPureOr, let reset = manifest.conditionsReset.first {
+        let message = "has no effect: without '&&' no event waits for another"
+        diagnostics.add(Diagnostic(.warning, reset.mark, field: reset.field, message))
+      }
+      return TriggerRule(id: id, condition: condition, resets: resets)
     } catch {
       report(manifest.mark, manifest.path + ".template.conditions", "\(error)")
       return nil

@@ -60,6 +60,24 @@ extension EngineTests {
     #expect(other.firings.map { $0.events.map(\.event.id) } == [["x39", "y"]])
   }
 
+  @Test("a decision on the log keeps when its events arrived")
+  func arrivalTimes() throws {
+    let trigger = TriggerID(sensor: SensorID(namespace: "default", name: "s"), name: "t")
+    for time in [nil, Timestamp(nanoseconds: 1_700_000_000_123_456_789)] {
+      let event = EventReference(
+        dependency: "d",
+        source: "s",
+        eventID: "e",
+        place: "7",
+        hops: 0,
+        path: [],
+        time: time
+      )
+      let note = DecisionNote(consumed: Position(offset: 8), changes: [.hold(trigger, event)])
+      #expect(try DecisionNote(note.note) == note)
+    }
+  }
+
   @Test("records go when no slot, firing or cursor needs them, and those that are needed stay")
   func letGo() async throws {
     let pair = try sensor("pair", "suite", ["x", "y"], "d0 && d1")

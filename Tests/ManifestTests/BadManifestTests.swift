@@ -307,18 +307,19 @@ struct Case: CustomTestStringConvertible, Sendable {
     ),
     Case(
       sensor(
-        triggers: "[{template: {name: a, htpp: {}, conditionsReset: []}, atLeastOnce: true, "
+        triggers: "[{template: {name: a, htpp: {}, conditionsReset: [{}]}, atLeastOnce: true, "
           + "rateLimit: {}, dlqTrigger: {}, policy: {k8s: {}, status: {allow: [99, 200]}}}]"
       ),
       "6:25: error: spec.triggers[0].template: found no trigger kind, expected one of "
         + "command, http, log",
       "6:35: error: spec.triggers[0].template.htpp: found an unknown key 'htpp'; did "
         + "you mean 'http'?",
-      "6:45: error: spec.triggers[0].template.conditionsReset: is not supported yet",
-      "6:86: error: spec.triggers[0].rateLimit: is not supported yet",
-      "6:101: error: spec.triggers[0].dlqTrigger: is not supported yet",
-      "6:126: error: spec.triggers[0].policy.k8s: is not supported yet",
-      "6:152: error: spec.triggers[0].policy.status.allow[0]: found a number, expected "
+      "6:63: error: spec.triggers[0].template.conditionsReset[0].byTime: found nothing, expected a "
+        + "mapping with cron",
+      "6:88: error: spec.triggers[0].rateLimit: is not supported yet",
+      "6:103: error: spec.triggers[0].dlqTrigger: is not supported yet",
+      "6:128: error: spec.triggers[0].policy.k8s: is not supported yet",
+      "6:154: error: spec.triggers[0].policy.status.allow[0]: found a number, expected "
         + "a status from 100 to 599"
     ),
     Case(

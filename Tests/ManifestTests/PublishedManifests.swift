@@ -42,8 +42,7 @@ let notSupportedYet: [String: [String]] = [
   "sensors/context-filter-webhook.yaml": ["spec.triggers[0].template.k8s"],
   "sensors/custom-trigger.yaml": ["spec.triggers[0].template.custom"],
   "sensors/dependencies-conditions.yaml": [
-    "spec.triggers[0].template.conditionsReset", "spec.triggers[0].template.k8s",
-    "spec.triggers[1].template.k8s",
+    "spec.triggers[0].template.k8s", "spec.triggers[1].template.k8s",
   ],
   "sensors/email-trigger.yaml": ["spec.triggers[0].template.email"],
   "sensors/emitter.yaml": ["spec.triggers[0].template.k8s"],

@@ -9,7 +9,15 @@ private struct Box {
   var slots = Slots()
   private var place = 0
 
-  init(_ names: [String], _ conditions: [String?], filters: [String: DataFilters] = [:]) throws {
+  /// The log time at which events are taken, in seconds since 1970.
+  var seconds: Int64 = 0
+
+  init(
+    _ names: [String],
+    _ conditions: [String?],
+    filters: [String: DataFilters] = [:],
+    resets: [Cron] = []
+  ) throws {
     let id = SensorID(namespace: "default", name: "s")
     let plan = SensorPlan(
       id: id,
@@ -34,7 +42,8 @@ private struct Box {
       triggers: try conditions.enumerated().map { number, text in
         TriggerRule(
           id: TriggerID(sensor: id, name: "t\(number)"),
-          condition: try text.map { try Condition($0, names: names) } ?? .all(count: names.count)
+          condition: try text.map { try Condition($0, names: names) } ?? .all(count: names.count),
+          resets: resets
         )
       }
     )
@@ -50,7 +59,7 @@ private struct Box {
         source: "source",
         type: "webhook",
         subject: String(id.prefix { $0.isLetter }),
-        time: Timestamp(nanoseconds: 0),
+        time: Timestamp(nanoseconds: seconds * 1_000_000_000),
         data: Array("{\"id\":\"\(id)\"}".utf8)
       )
       return interlocking.step(event, at: "\(place)", &slots, isActive: { _ in true })
@@ -172,5 +181,21 @@ private struct Box {
       #expect(folded == slots)
     }
     #expect(box.take().isEmpty)
+  }
+
+  @Test("a reset by time lets go what came before it, whenever the next event arrives")
+  func reset() throws {
+    let midnight = try Cron("0 0 * * *", zoneFile: { _ in nil })
+    var box = try Box(["a", "b"], [nil], resets: [midnight])
+    box.seconds = 86399
+    #expect(box.take("a1").isEmpty)
+    box.seconds = 86400
+    #expect(box.take("b1").isEmpty)
+    #expect(box.held == ["b1"])
+    box.seconds = 2 * 86400 - 1
+    #expect(box.take("a2") == ["t0: a2 b1"])
+    #expect(box.take("a3").isEmpty)
+    box.seconds += 5 * 86400
+    #expect(box.take("a4", "b2") == ["t0: a4 b2"])
   }
 }
