@@ -71,11 +71,15 @@ let package = Package(
     module("Bus", ["Event"]),
     module("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus", "JSON"]),
     module("Observe", [logging]),
+    module("Cluster", ["Posix", "JSON", "HTTPClient", "Manifest"]),
     // Port
-    module("Plugin", ["Posix", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "HTTP"]),
+    module(
+      "Plugin",
+      ["Posix", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "HTTP", "Cluster"]
+    ),
     // Plugins
     module("EventSources", ["TLS", "JSON", "Event", "Manifest", "HTTP", "Plugin"]),
-    module("Triggers", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "Plugin"]),
+    module("Triggers", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "Cluster", "Plugin"]),
     // Core
     module(
       "Engine",
@@ -90,7 +94,7 @@ let package = Package(
       [
         "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "Sensor", "HTTP",
         "Bus",
-        "EventLog", "Observe", "Plugin", "EventSources", "Triggers", "Engine", logging,
+        "EventLog", "Observe", "Cluster", "Plugin", "EventSources", "Triggers", "Engine", logging,
       ]
     ),
     module(
@@ -108,7 +112,7 @@ let package = Package(
       ],
       swiftSettings: strict
     ),
-    module("TestKit", ["Posix", "Event", "Bus", "EventLog", "JSON"]),
+    module("TestKit", ["Posix", "TLS", "Event", "Bus", "EventLog", "JSON", "HTTP"]),
     // Tests
     tests("TidyTests", []),
     tests("PosixTests", ["Posix"]),
@@ -122,7 +126,8 @@ let package = Package(
         "Event", "Expression", "signalbox",
       ]
     ),
-    tests("HTTPClientTests", ["HTTPClient", "HTTP", "Posix", "TestKit"]),
+    tests("HTTPClientTests", ["HTTPClient", "HTTP", "Posix", "TLS", "TestKit"]),
+    tests("ClusterTests", ["Cluster", "HTTPClient", "HTTP", "JSON", "Posix", "TestKit"]),
     tests("SensorTests", ["Sensor", "Expression", "JSON", "Event"]),
     tests("HTTPTests", ["HTTP", "Posix", "TLS", "TestKit", "CNGHTTP2", "h1-reader"]),
     tests(

@@ -4,7 +4,7 @@ import Posix
 final class H1Conversation: Conversation, @unchecked Sendable {
   // SAFETY: touched only on the loop's thread; the handler's task prefers the same loop.
 
-  private enum Phase { case idle, head, body, answering, sending, ended }
+  private enum Phase { case idle, head, body, answering, streaming, sending, ended }
 
   private unowned let connection: Connection
   private let pool: ConnectionPool
@@ -21,6 +21,9 @@ final class H1Conversation: Conversation, @unchecked Sendable {
   private var body: IncomingBody?
   private var isLast = false
   private var isBodyPending = false
+  /// The body that is being sent while it comes to be, and how its pieces are framed.
+  private var stream: ResponseStream?
+  private var isChunked = false
 
   init(_ connection: Connection, _ handler: any RequestHandler) {
     self.connection = connection
@@ -42,17 +45,25 @@ final class H1Conversation: Conversation, @unchecked Sendable {
   }
 
   func outputSent() {
+    if phase == .streaming { return sendStream() }
     guard phase == .sending else { return }
     sentAnswer()
     advance()
   }
 
-  func drain() { isLast = true }
+  func drain() {
+    isLast = true
+    // A stream may go on for ever: it ends here.
+    stream?.finish()
+    sendStream()
+  }
 
   func dismiss() { if phase == .idle { connection.finish() } }
 
   func closed() {
     phase = .ended
+    stream?.abandon()
+    stream = nil
     body = nil
     input = []
   }
@@ -65,7 +76,7 @@ final class H1Conversation: Conversation, @unchecked Sendable {
       isBodyPending = true
       answer(.text(408, "request took too long"))
     case .idle: connection.close()
-    case .answering, .sending, .ended: break
+    case .answering, .streaming, .sending, .ended: break
     }
   }
 
@@ -90,7 +101,7 @@ final class H1Conversation: Conversation, @unchecked Sendable {
     if used == input.count { input = [] } else { input.removeFirst(used) }
     used = 0
     if phase == .idle && !input.isEmpty { enter(.head, within: pool.limits.headTime) }
-    connection.read(isBetween)
+    connection.read(isBetween || (phase == .streaming && input.count < 64 << 10))
   }
 
   private func begin(_ head: H1Parser.Head) {
@@ -155,7 +166,11 @@ final class H1Conversation: Conversation, @unchecked Sendable {
     if let body { pool.reclaim(body) }
     body = nil
     respond = nil
-    let keepsAlive = head?.keepsAlive == true && !isLast && !isBodyPending && !pool.isDraining
+    isChunked = head?.isHTTP10 == false
+    let isHeadOnly = head?.request.method == "HEAD"
+    let isFramed = response.stream == nil || isChunked
+    let keepsAlive =
+      head?.keepsAlive == true && !isLast && !isBodyPending && !pool.isDraining && isFramed
     isLast = !keepsAlive
     let bytes = responseBytes(
       response,
@@ -165,10 +180,46 @@ final class H1Conversation: Conversation, @unchecked Sendable {
     )
     pool.observer.answered(response.status)
     head = nil
+    if let stream = response.stream, response.hasBody, !isHeadOnly {
+      return begin(stream, bytes)
+    }
+    response.stream?.abandon()
     phase = .sending
     guard connection.send(bytes, passing: response.descriptors) else { return }
     sentAnswer()
     // A pipelined request may wait behind an answer that came from a task.
+    advance()
+  }
+
+  /// Sends the head and then whatever the stream brings.
+  private func begin(_ stream: ResponseStream, _ head: [UInt8]) {
+    self.stream = stream
+    phase = .streaming
+    _ = connection.send(head)
+    guard phase == .streaming else { return }
+    // Reading tells when the client goes away.
+    connection.read(true)
+    stream.attach { [weak self, loop = pool.loop] in loop.post { [weak self] in self?.sendStream() }
+    }
+    sendStream()
+  }
+
+  private func sendStream() {
+    guard phase == .streaming, let stream, connection.pending == 0 else { return }
+    guard let (bytes, isEnd) = stream.take() else { return connection.close() }
+    var out = bytes
+    if isChunked && !bytes.isEmpty {
+      out = Array("\(String(bytes.count, radix: 16))\r\n".utf8) + bytes + [0x0d, 0x0a]
+    }
+    if isEnd {
+      if isChunked { out += "0\r\n\r\n".utf8 }
+      phase = .sending
+      self.stream = nil
+      stream.abandon()
+    }
+    guard out.isEmpty || connection.send(out) else { return }
+    guard isEnd, phase == .sending else { return }
+    sentAnswer()
     advance()
   }
 

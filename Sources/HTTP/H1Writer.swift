@@ -30,9 +30,13 @@ func responseBytes(
   }
   let hasBody = response.hasBody
   if hasBody {
-    out += "Content-Length: ".utf8
-    appendDecimal(response.body.count, to: &out)
-    out += "\r\n".utf8
+    if response.stream == nil {
+      out += "Content-Length: ".utf8
+      appendDecimal(response.body.count, to: &out)
+      out += "\r\n".utf8
+    } else if request?.isHTTP10 == false {
+      out += "Transfer-Encoding: chunked\r\n".utf8
+    }
   }
   if !keepsAlive {
     out += "Connection: close\r\n".utf8
@@ -40,7 +44,9 @@ func responseBytes(
     out += "Connection: keep-alive\r\n".utf8
   }
   out += "\r\n".utf8
-  if hasBody && request?.request.method != "HEAD" { out += response.body }
+  if hasBody && response.stream == nil && request?.request.method != "HEAD" {
+    out += response.body
+  }
   return out
 }
 

@@ -78,6 +78,8 @@ import Posix
     // that it has read it (RFC 9113 section 6.8).
     unsafe nghttp2_submit_shutdown_notice(session)
     unsafe nghttp2_submit_ping(session, none, nil)
+    // A stream may go on for ever: it ends here.
+    for stream in streams.values { stream.stream?.finish() }
     pump()
   }
 
@@ -85,6 +87,7 @@ import Posix
 
   func closed() {
     isEnded = true
+    for stream in streams.values { stream.stream?.abandon() }
     streams = [:]
   }
 
@@ -101,6 +104,8 @@ import Posix
         pool.observer.misused(.slowBody)
         answer(stream, .text(408, "request took too long"))
       case .answering: break
+      // Nothing to send is no fault of the client.
+      case .sending where stream.isWaiting: break
       case .sending:
         pool.observer.misused(.slowReader)
         reset(stream.id, NGHTTP2_CANCEL)
@@ -227,6 +232,7 @@ import Posix
 
   func closed(_ id: Int32, _ code: UInt32) {
     guard let stream = streams.removeValue(forKey: id) else { return }
+    stream.stream?.abandon()
     if stream.phase == .sending && code == NGHTTP2_NO_ERROR.rawValue { guards.answered() }
     if streams.isEmpty { idleSince = pool.loop.now }
   }
@@ -234,6 +240,13 @@ import Posix
   /// The next bytes of an answer, and whether they are the last ones.
   func read(_ id: Int32, _ buffer: UnsafeMutableRawBufferPointer) -> (count: Int, isLast: Bool)? {
     guard let stream = streams[id] else { return nil }
+    if let source = stream.stream {
+      guard let (bytes, isLast) = source.take(buffer.count) else { return nil }
+      unsafe buffer.copyBytes(from: bytes)
+      stream.isWaiting = bytes.isEmpty
+      stream.deadline = pool.loop.now + pool.limits.sendTime
+      return (bytes.count, isLast)
+    }
     let count = min(buffer.count, stream.answer.count - stream.sent)
     unsafe buffer.copyBytes(from: stream.answer[stream.sent..<stream.sent + count])
     stream.sent += count
@@ -312,9 +325,19 @@ import Posix
     pool.observer.answered(response.status)
     var fields = [(":status", "\(response.status)"), ("date", pool.date())]
     for field in response.headers.fields { fields.append((field.name.lowercased(), field.value)) }
-    if response.hasBody { fields.append(("content-length", "\(response.body.count)")) }
-    if response.hasBody && stream.method != "HEAD" { stream.answer = response.body }
-    let hasBody = !stream.answer.isEmpty
+    if response.hasBody && response.stream == nil {
+      fields.append(("content-length", "\(response.body.count)"))
+    }
+    if response.hasBody && stream.method != "HEAD" {
+      stream.answer = response.body
+      stream.stream = response.stream
+      response.stream?.attach { [weak self, id = stream.id, loop = pool.loop] in
+        loop.post { [weak self] in self?.resume(id) }
+      }
+    } else {
+      response.stream?.abandon()
+    }
+    let hasBody = !stream.answer.isEmpty || stream.stream != nil
     var provider = unsafe nghttp2_data_provider()
     unsafe provider.read_callback = H2Setup.readAnswer
     let code = unsafe withNameValues(fields) { values in
@@ -324,6 +347,15 @@ import Posix
       }
     }
     if code != 0 { reset(stream.id, NGHTTP2_INTERNAL_ERROR) }
+  }
+
+  /// The body of a stream has more to give.
+  private func resume(_ id: Int32) {
+    guard !isEnded, let stream = streams[id] else { return }
+    if stream.isWaiting { stream.deadline = pool.loop.now + pool.limits.sendTime }
+    stream.isWaiting = false
+    unsafe nghttp2_session_resume_data(session, id)
+    pump()
   }
 }
 

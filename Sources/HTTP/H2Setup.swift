@@ -113,6 +113,8 @@ import CNGHTTP2
     guard let (count, isLast) = unsafe to.read(stream, space) else {
       return Int(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue)
     }
+    // Asked again once the stream has more.
+    if count == 0 && !isLast { return Int(NGHTTP2_ERR_DEFERRED.rawValue) }
     if isLast { unsafe flags.pointee |= UInt32(NGHTTP2_DATA_FLAG_EOF.rawValue) }
     return count
   }

@@ -24,6 +24,10 @@ final class H2Stream {
   /// The answer's body and how much of it has been sent.
   var answer: [UInt8] = []
   var sent = 0
+  /// The body where it is sent while it comes to be.
+  var stream: ResponseStream?
+  /// The stream has nothing to send now.
+  var isWaiting = false
 
   init(_ id: Int32, deadline: MonotonicTime) {
     self.id = id

@@ -35,6 +35,8 @@ package struct Response: Sendable {
   /// Copies of these go beside the answer's first byte. Only HTTP/1.1 over a socket file carries
   /// them.
   package var descriptors: [SharedDescriptor] = []
+  /// A body that is still coming to be; `body` is then not sent.
+  package var stream: ResponseStream?
 
   package init(status: Int, headers: Headers = Headers(), body: [UInt8] = []) {
     self.status = status

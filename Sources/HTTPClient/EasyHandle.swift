@@ -61,7 +61,7 @@ import CCurl
 @safe struct HeaderList: ~Copyable {
   private(set) var raw: UnsafeMutablePointer<curl_slist>?
 
-  init(_ request: OutboundRequest) throws(OutboundError) {
+  init(_ request: OutboundRequest, for url: OutboundURL) throws(OutboundError) {
     unsafe raw = nil
     guard request.headers.count <= 128 else {
       throw OutboundError(.malformedHeader, "more than 128 headers")
@@ -76,6 +76,9 @@ import CCurl
       let isBlank = value.utf8.allSatisfy { $0 == 0x20 || $0 == 0x09 }
       try append(isBlank ? "\(name);" : "\(name): \(value)")
     }
+    if request.tls?.serverName != nil, !names.contains("host") {
+      try append("Host: \(url.authority)")
+    }
     for name in ["Accept", "Content-Type", "Expect"] where !names.contains(name.lowercased()) {
       try append("\(name):")
     }
@@ -89,4 +92,18 @@ import CCurl
   }
 
   deinit { unsafe curl_slist_free_all(raw) }
+}
+
+/// Lines that a transfer reads until it ends.
+@safe final class TextList {
+  private var raw: UnsafeMutablePointer<curl_slist>?
+
+  deinit { unsafe curl_slist_free_all(raw) }
+
+  /// The list with `line` behind what was there; it stays this object's.
+  @unsafe func append(_ line: String) -> UnsafeRawPointer? {
+    // Without memory the list stays as it was; libcurl then refuses the option.
+    if let longer = unsafe curl_slist_append(raw, line) { unsafe raw = unsafe longer }
+    return unsafe UnsafeRawPointer(raw)
+  }
 }

@@ -36,7 +36,23 @@ package final class HTTPClient: Sendable {
   package func send(
     _ request: OutboundRequest
   ) async throws(OutboundError) -> OutboundResponse {
-    let transfer = try Transfer(request)
+    try await run(try Transfer(request))
+  }
+
+  /// Sends `request` and hands the body of an answer with a status from 200 to 299 to `receive`
+  /// while it arrives, however long that goes on within the request's time; other bodies are kept
+  /// as `send` keeps them. Returns at the end of the body.
+  /// - Parameter receive: called on the client's thread, which must not wait; what it gets is in no
+  ///   other place. False ends the transfer, which then is marked as truncated.
+  /// - Throws: `OutboundError`, also when the connection broke in the middle of the body.
+  package func stream(
+    _ request: OutboundRequest,
+    receive: @escaping @Sendable ([UInt8]) -> Bool
+  ) async throws(OutboundError) -> OutboundResponse {
+    try await run(try Transfer(request, receive: receive))
+  }
+
+  private func run(_ transfer: Transfer) async throws(OutboundError) -> OutboundResponse {
     let result = await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         transfer.continuation = continuation

@@ -5,11 +5,19 @@ package struct OutboundTLS: Sendable, Equatable {
   /// PEM certificate and key of ours; both empty: none.
   package var certificate: [UInt8]
   package var key: [UInt8]
+  /// The name that the server's certificate must bear where it is not the URL's host.
+  package var serverName: String?
 
-  package init(authorities: [UInt8] = [], certificate: [UInt8] = [], key: [UInt8] = []) {
+  package init(
+    authorities: [UInt8] = [],
+    certificate: [UInt8] = [],
+    key: [UInt8] = [],
+    serverName: String? = nil
+  ) {
     self.authorities = authorities
     self.certificate = certificate
     self.key = key
+    self.serverName = serverName
   }
 }
 
@@ -33,6 +41,9 @@ package struct OutboundRequest: Sendable {
   package var rule: AddressRule
   /// nil: the system's authorities, and no certificate of our own.
   package var tls: OutboundTLS?
+  /// The URL of a proxy (`http`, `https`, `socks5`, `socks5h`); nil: none, whatever the environment
+  /// says.
+  package var proxy: String?
   /// From the call to the last byte of the answer, waiting for a free connection included.
   package var timeout: Duration
   /// How much of the answer's body is kept; a longer one is cut and marked.

@@ -36,6 +36,9 @@ package struct OutboundURL: Sendable, Equatable, CustomStringConvertible {
     scheme == other.scheme && host == other.host && port == other.port
   }
 
+  /// `host:port`.
+  var authority: String { "\(host):\(port)" }
+
   /// `scheme://host:port`; the scheme's own port left out.
   package var origin: String {
     let isDefault = port == (scheme == "https" ? 443 : 80)
@@ -72,6 +75,13 @@ package struct OutboundURL: Sendable, Equatable, CustomStringConvertible {
   }
 
   deinit { unsafe curl_url_cleanup(raw) }
+
+  func set(_ part: CURLUPart, _ text: String) throws(OutboundError) {
+    let code = unsafe curl_url_set(raw, part, text, 0)
+    guard code == CURLUE_OK else {
+      throw OutboundError(.malformedURL, "the server's name is malformed: \(words(code))")
+    }
+  }
 
   func has(_ part: CURLUPart) -> Bool {
     var text: UnsafeMutablePointer<CChar>?

@@ -18,9 +18,12 @@ import Posix
   // The transfer reads both until it ends: they live as long as this object.
   private let target: URLHandle
   private let fields: HeaderList
+  private let route = TextList()
 
   private let rule: AddressRule
   private let bodyLimit: Int
+  /// Takes the body of a good answer while it arrives; nil: it is kept.
+  private let receive: (@Sendable ([UInt8]) -> Bool)?
   private var refused: OutboundAddress?
   private var openedSockets = 0
   private var headers: [(name: String, value: String)] = []
@@ -30,10 +33,14 @@ import Posix
   private var isHeadTooLarge = false
 
   /// - Throws: `OutboundError` when the request cannot be sent by anybody.
-  init(_ request: OutboundRequest) throws(OutboundError) {
+  init(
+    _ request: OutboundRequest,
+    receive: (@Sendable ([UInt8]) -> Bool)? = nil
+  ) throws(OutboundError) {
     let target = try URLHandle.parse(request.url)
     url = try OutboundURL(target)
-    fields = try HeaderList(request)
+    fields = try HeaderList(request, for: url)
+    self.receive = receive
     easy = try EasyHandle()
     self.target = target
     rule = request.rule
@@ -57,7 +64,7 @@ import Posix
     try easy.set(CURLOPT_SSL_VERIFYHOST, 2)
     try easy.set(CURLOPT_USERAGENT, "signalbox")
     // Proxies of the environment would connect on our behalf to addresses nobody checked.
-    try easy.set(CURLOPT_PROXY, "")
+    try easy.set(CURLOPT_PROXY, request.proxy ?? "")
     // The deadline is the loop's timer; this only lifts libcurl's own limit of five minutes.
     let milliseconds = max(1, request.timeout.wholeNanoseconds / 1_000_000)
     try easy.set(CURLOPT_CONNECTTIMEOUT_MS, Int(milliseconds))
@@ -70,6 +77,14 @@ import Posix
       if !tls.certificate.isEmpty {
         try easy.set(CURLOPT_SSLCERT_BLOB, blob: tls.certificate)
         try easy.set(CURLOPT_SSLKEY_BLOB, blob: tls.key)
+      }
+      if let name = tls.serverName {
+        // The certificate is asked for and checked by that name; the connection goes where the
+        // URL says.
+        try target.set(CURLUPART_HOST, name)
+        try easy.check(
+          unsafe ccurl_set_pointer(easy.raw, CURLOPT_CONNECT_TO, route.append("::\(url.authority)"))
+        )
       }
     }
     try installCallbacks()
@@ -186,6 +201,10 @@ import Posix
   }
 
   private func received(body part: UnsafeRawBufferPointer) -> Bool {
+    if let receive, (200...299).contains(easy.number(CURLINFO_RESPONSE_CODE)) {
+      isTruncated = !receive(unsafe Array(part))
+      return !isTruncated
+    }
     let room = bodyLimit - body.count
     unsafe body.append(contentsOf: part.prefix(room))
     isTruncated = part.count > room

@@ -19,6 +19,9 @@ package struct JSONDocument: Sendable {
   /// The value a path leads to; nil where it leads nowhere.
   package func value(at path: JSONPath) -> JSONValue? { path.value(in: self) }
 
+  /// The value behind keys, none of which is read as a path.
+  package func value(of keys: String...) -> JSONValue? { value(at: keys.map { Array($0.utf8) }) }
+
   /// The value behind keys and indices; no memory is taken on the way.
   func value(at keys: [[UInt8]]) -> JSONValue? {
     Walk(root.raw).find(keys[...]).map { JSONValue(raw: bytes[$0]) }

@@ -11,6 +11,13 @@ package func jsonFromYAML(_ bytes: [UInt8]) -> JSON? {
   return documents.first.map { sorted($0.json) } ?? .null
 }
 
+/// The first document of a YAML text with the place of each value, in the scalars of YAML 1.2; nil
+/// where there is none. Problems go to `diagnostics`.
+package func yamlDocument(_ bytes: [UInt8], file: String, _ diagnostics: Diagnostics) -> Node? {
+  var reader = YAMLReader(file: file, diagnostics: diagnostics)
+  return reader.documents(String(decoding: bytes, as: UTF8.self)).first
+}
+
 /// A plain scalar by YAML 1.1 as Go resolves it.
 func legacyValue(_ text: String) -> Node.Value {
   switch text {

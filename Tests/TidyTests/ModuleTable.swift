@@ -13,9 +13,12 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
   ("Bus", ["Event"]),
   ("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus", "JSON"]),
   ("Observe", ["Logging"]),
-  ("Plugin", ["Posix", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "HTTP"]),
+  ("Cluster", ["Posix", "JSON", "HTTPClient", "Manifest"]),
+  (
+    "Plugin", ["Posix", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "HTTP", "Cluster"]
+  ),
   ("EventSources", ["TLS", "JSON", "Event", "Manifest", "HTTP", "Plugin"]),
-  ("Triggers", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "Plugin"]),
+  ("Triggers", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "Cluster", "Plugin"]),
   (
     "Engine",
     [
@@ -28,7 +31,7 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
     [
       "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "Sensor", "HTTP",
       "Bus",
-      "EventLog", "Observe", "Plugin", "EventSources", "Triggers", "Engine", "Logging",
+      "EventLog", "Observe", "Cluster", "Plugin", "EventSources", "Triggers", "Engine", "Logging",
     ]
   ),
   (
@@ -45,7 +48,7 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
       "ArgumentParser", "Logging", "Dispatch",
     ]
   ),
-  ("TestKit", ["Posix", "Event", "Bus", "EventLog", "JSON"]),
+  ("TestKit", ["Posix", "TLS", "Event", "Bus", "EventLog", "JSON", "HTTP"]),
 ]
 
 /// What everybody may import. Foundation only where the table's neighbours need it: nowhere yet.
