@@ -154,6 +154,7 @@ let package = Package(
     tests(
       "TriggersTests",
       [
+        "Cluster",
         "Triggers", "Plugin", "Manifest", "Event", "JSON", "Posix", "HTTP", "HTTPClient", "TestKit",
         "signalbox",
       ]

@@ -9,6 +9,8 @@ package final class ClusterAccess: Sendable {
   package struct Connection: Sendable {
     package let client: ClusterClient
     package let followers: Followers
+    /// Who waits for the same object.
+    package let turns = Turns()
   }
 
   private let kubeconfig: String?

@@ -173,7 +173,8 @@ extension Engine {
         events: events,
         payload: rendered.payload,
         isParameterised: rendered.isParameterised,
-        statusAllow: trigger.statusAllow
+        statusAllow: trigger.statusAllow,
+        edit: trigger.edit(events)
       )
       let outcome = await rendered.trigger.fire(firing)
       if case .started(let result) = outcome, type(of: rendered.trigger).isFollowed {

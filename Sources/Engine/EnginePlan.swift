@@ -22,6 +22,8 @@ package struct TriggerPlan: Sendable {
   package let templateParameters: [Parameter]
   /// Parameters over the fields.
   package let parameters: [Parameter]
+  /// Whether those are for the object that the trigger acts on instead.
+  package let parametersChangeObject: Bool
   package let payload: [Parameter]
   /// What dependencies do to their events before anybody sees them, by name.
   package let transforms: [String: EventTransform]
@@ -40,6 +42,7 @@ package struct TriggerPlan: Sendable {
     fields: JSON,
     templateParameters: [Parameter],
     parameters: [Parameter],
+    parametersChangeObject: Bool = false,
     payload: [Parameter],
     transforms: [String: EventTransform] = [:],
     remake: @escaping @Sendable (JSON) throws(ParameterError) -> any Trigger
@@ -55,6 +58,7 @@ package struct TriggerPlan: Sendable {
     self.fields = fields
     self.templateParameters = templateParameters
     self.parameters = parameters
+    self.parametersChangeObject = parametersChangeObject
     self.payload = payload
     self.transforms = transforms
     self.remake = remake
@@ -86,13 +90,25 @@ package struct TriggerPlan: Sendable {
     }
     let template: JSON = .object([.init(key: kind, value: fields)])
     let changed = try templateParameters.applied(to: template, &source)[kind] ?? fields
-    let final = try parameters.applied(to: changed, &source)
+    let final =
+      parametersChangeObject ? changed : try parameters.applied(to: changed, &source)
     return Rendered(
       trigger: try remake(final),
       payload: payload,
       isParameterised: true,
       fields: final
     )
+  }
+
+  /// What `Firing.edit` does for a firing of `events`.
+  func edit(
+    _ events: [(dependency: String, event: Event)]
+  ) -> @Sendable (JSON) throws -> JSON {
+    guard parametersChangeObject, !parameters.isEmpty else { return { $0 } }
+    return { [parameters] object in
+      var source = FiringEvents(events)
+      return try parameters.applied(to: object, &source)
+    }
   }
 
   /// A firing ready to be carried out.

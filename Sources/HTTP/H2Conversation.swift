@@ -133,7 +133,8 @@ import Posix
     if isEnded { return }
     let wantsMore = unsafe nghttp2_session_want_read(session) + nghttp2_session_want_write(session)
     let isLeft =
-      isPeerFinished && streams.values.allSatisfy { $0.phase == .head || $0.phase == .body }
+      isPeerFinished
+      && streams.values.allSatisfy { $0.phase == .head || $0.phase == .body || $0.isWaiting }
     if (wantsMore == 0 && connection.pending == 0) || isLeft { return connection.finish() }
     // Who does not read the answers may not ask for more.
     connection.read(connection.pending == 0)

@@ -41,7 +41,7 @@ package final class HTTPClient: Sendable {
 
   /// Sends `request` and hands the body of an answer with a status from 200 to 299 to `receive`
   /// while it arrives, however long that goes on within the request's time; other bodies are kept
-  /// as `send` keeps them. Returns at the end of the body.
+  /// as `send` keeps them. It has a connection of HTTP/1.1 to itself. Returns at the end of the body.
   /// - Parameter receive: called on the client's thread, which must not wait; what it gets is in no
   ///   other place. False ends the transfer, which then is marked as truncated.
   /// - Throws: `OutboundError`, also when the connection broke in the middle of the body.

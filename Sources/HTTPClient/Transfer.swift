@@ -60,6 +60,12 @@ import Posix
     try easy.set(CURLOPT_FOLLOWLOCATION, 0)
     try easy.set(CURLOPT_PATH_AS_IS, 1)
     try easy.set(CURLOPT_NETRC, 0)
+    if receive != nil {
+      // A connection of its own: breaking it off must reach the server at once, and a dead one must
+      // be noticed although nothing is sent on it.
+      try easy.set(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1)
+      try easy.set(CURLOPT_TCP_KEEPALIVE, 1)
+    }
     try easy.set(CURLOPT_SSL_VERIFYPEER, 1)
     try easy.set(CURLOPT_SSL_VERIFYHOST, 2)
     try easy.set(CURLOPT_USERAGENT, "signalbox")

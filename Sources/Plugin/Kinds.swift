@@ -26,6 +26,7 @@ package struct TriggerKind: Sendable {
   package let kind: String
   package let concurrency: Int
   package let runsPrograms: Bool
+  package let parametersChangeObject: Bool
   package let refusal: @Sendable (_ parameter: String) -> String?
   /// Makes a trigger from its fields; nil when it added errors to the diagnostics.
   package let make:
@@ -36,6 +37,7 @@ package struct TriggerKind: Sendable {
     kind = T.kind
     concurrency = T.concurrency
     runsPrograms = T.runsPrograms
+    parametersChangeObject = T.parametersChangeObject
     refusal = { T.refusal(ofParameter: $0) }
     make = { node, path, original, host, diagnostics in
       let own = Diagnostics()

@@ -1,3 +1,4 @@
+package import Cluster
 package import Event
 package import HTTPClient
 package import JSON
@@ -24,6 +25,9 @@ package struct Firing: Sendable {
   package let isParameterised: Bool
   /// The statuses that count as success, from `policy.status.allow`; nil: the kind's default.
   package let statusAllow: [Int]?
+  /// Applies the trigger's `parameters` to an object, where they change what the trigger acts on and
+  /// not its fields (`parametersChangeObject`); throws for a value that cannot be found or placed.
+  package let edit: @Sendable (JSON) throws -> JSON
 
   package init(
     id: FiringID,
@@ -35,7 +39,8 @@ package struct Firing: Sendable {
     events: [(dependency: String, event: Event)],
     payload: [UInt8]?,
     isParameterised: Bool,
-    statusAllow: [Int]? = nil
+    statusAllow: [Int]? = nil,
+    edit: @escaping @Sendable (JSON) throws -> JSON = { $0 }
   ) {
     self.id = id
     self.namespace = namespace
@@ -47,6 +52,7 @@ package struct Firing: Sendable {
     self.payload = payload
     self.isParameterised = isParameterised
     self.statusAllow = statusAllow
+    self.edit = edit
   }
 }
 
@@ -91,6 +97,9 @@ package protocol Trigger: Sendable {
   static var runsPrograms: Bool { get }
   associatedtype Spec: ManifestBlock
 
+  /// Whether `parameters` are for the object that the trigger acts on, through `Firing.edit`.
+  static var parametersChangeObject: Bool { get }
+
   /// Checks a `parameters[].dest` below this kind's key; nil when it may be set, else the reason
   /// it may not.
   static func refusal(ofParameter destination: String) -> String?
@@ -124,6 +133,8 @@ package protocol Trigger: Sendable {
 extension Trigger {
   package static var isFollowed: Bool { false }
 
+  package static var parametersChangeObject: Bool { false }
+
   package func forget(_ id: FiringID) {}
 
   package func follow(
@@ -153,4 +164,10 @@ package protocol TriggerHost: Sendable {
   func waitForEnd(of process: ProcessHandle?, atMost limit: Duration?) async
   /// Writes a line to the program's log for the operator (the `log` trigger).
   func log(_ message: String, _ fields: [(String, String)])
+  /// The cluster of the installation.
+  var cluster: ClusterAccess { get }
+}
+
+extension TriggerHost {
+  package var cluster: ClusterAccess { .none }
 }

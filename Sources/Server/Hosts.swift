@@ -1,4 +1,5 @@
 import Bus
+import Cluster
 import Engine
 import Event
 import Expression
@@ -101,6 +102,7 @@ struct EngineTriggerHost: TriggerHost {
   let jobs: String
   /// nil where nothing is going to be fired.
   let loop: EventLoop?
+  let cluster: ClusterAccess
 
   func send(_ request: OutboundRequest) async throws(OutboundError) -> OutboundResponse {
     guard let http else { throw OutboundError(.cancelled, "nothing is running") }

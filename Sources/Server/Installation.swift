@@ -1,4 +1,5 @@
 import Bus
+import Cluster
 import Engine
 import Event
 import EventLog
@@ -102,17 +103,24 @@ actor Installation {
     loops = try (0..<max(1, coreCount())).map { try EventLoop(name: "http-\($0)") }
     sourceLoop = try EventLoop(name: "sources")
     works = SourceWorks(sourceLoop)
+    let http = try HTTPClient()
     let parts = Parts(
       secrets: secrets,
       bus: log,
       loop: engineLoop,
       sourceLoop: sourceLoop,
-      http: try HTTPClient(),
+      http: http,
       allowOutbound: configuration.allowOutbound,
       key: try InstallationKey(configuration.data),
       jobs: configuration.data + "/jobs",
       instruments: instruments,
-      logger: logger
+      logger: logger,
+      cluster: ClusterAccess(
+        kubeconfig: configuration.kubeconfig,
+        http: http,
+        loop: engineLoop,
+        report: { logger.warning("the cluster", metadata: ["message": "\($0)"]) }
+      )
     )
     guard let plan = parts.builder(Diagnostics()).build(configuration.manifests) else {
       throw Server.Refused()
@@ -215,6 +223,7 @@ actor Installation {
       group.addTask { [works] in await works.replace(with: []) }
     }
     await engine.stop()
+    await parts.cluster.close()
     await parts.http?.close()
     await log.close()
     engine.loop.stop()
@@ -327,6 +336,7 @@ struct Parts: Sendable {
   let jobs: String
   let instruments: Instruments
   let logger: Logger
+  var cluster = ClusterAccess.none
   /// This program again, as what runs jq.
   var jq = JQWorkers(program: "/proc/self/exe")
   let bodies = RecentBodies()
@@ -353,7 +363,8 @@ struct Parts: Sendable {
         allowOutbound: allowOutbound,
         key: key,
         jobs: jobs,
-        loop: loop
+        loop: loop,
+        cluster: cluster
       ),
       jq: jq,
       diagnostics: diagnostics

@@ -235,6 +235,7 @@ struct PlanBuilder {
       fields: spec.json,
       templateParameters: template,
       parameters: parameters,
+      parametersChangeObject: kind.parametersChangeObject,
       payload: payload,
       transforms: transforms,
       remake: { (fields) throws(ParameterError) in
@@ -257,7 +258,8 @@ struct PlanBuilder {
     within: @escaping (String) -> String?
   ) -> (TriggerKind) -> Parameter? {
     { kind in
-      if !names.contains(manifest.dependencyName) {
+      // Over an object such a parameter may be a placeholder, which never resolves.
+      if !names.contains(manifest.dependencyName) && !kind.parametersChangeObject {
         report(
           manifest.mark,
           manifest.path + ".src.dependencyName",
@@ -265,7 +267,9 @@ struct PlanBuilder {
         )
       }
       if checks {
-        let refused = within(manifest.dest).map { kind.refusal($0) } ?? "expected \(kind.kind).…"
+        let refused =
+          within(manifest.dest).map { kind.refusal($0) }
+          ?? "is not supported yet: expected \(kind.kind).…"
         if let refused { report(manifest.mark, manifest.path + ".dest", refused) }
       }
       do throws(JSONPathError) {

@@ -1,3 +1,4 @@
+import Cluster
 package import Engine
 import EventSources
 package import Expression
@@ -77,7 +78,8 @@ package struct SensorCompiler: Sendable {
         allowOutbound: AllowList(),
         key: nil,
         jobs: "",
-        loop: nil
+        loop: nil,
+        cluster: .none
       ),
       jq: jq,
       diagnostics: diagnostics,

@@ -1,3 +1,4 @@
+import Cluster
 import Expression
 package import HTTPClient
 package import Logging
@@ -25,6 +26,8 @@ package struct Server {
     package var takesOver = false
     /// Bodies of requests in memory together, in bytes; beyond: 503.
     package var bodyMemoryBytes = 64 << 20
+    /// The kubeconfig of the cluster that triggers act on; nil: as kubectl finds it.
+    package var kubeconfig: String?
 
     package init(
       manifests: [String],
@@ -55,15 +58,17 @@ package struct Server {
   package static func validate(
     _ paths: [String],
     secrets: String,
+    kubeconfig: String? = nil,
     program: String = "/proc/self/exe"
   ) -> [Diagnostic] {
-    check(paths, secrets: secrets, program: program).found
+    check(paths, secrets: secrets, kubeconfig: kubeconfig, program: program).found
   }
 
   /// What is wrong with manifests, and the ports they want.
   private static func check(
     _ paths: [String],
     secrets: String,
+    kubeconfig: String? = nil,
     program: String = "/proc/self/exe"
   ) -> (found: [Diagnostic], ports: [Int]) {
     let diagnostics = Diagnostics()
@@ -77,6 +82,7 @@ package struct Server {
       jobs: "",
       instruments: Instruments(in: Metrics()),
       logger: Logger(label: "signalbox"),
+      cluster: ClusterAccess(kubeconfig: kubeconfig, http: nil, loop: nil),
       jq: JQWorkers(program: program, count: 1)
     )
     let plan = parts.builder(diagnostics).build(paths)
@@ -118,7 +124,11 @@ package struct Server {
     report: @escaping @Sendable (String) -> Void
   ) async throws {
     // Before the log: manifests with errors leave no trace.
-    let (found, ports) = check(configuration.manifests, secrets: configuration.secrets)
+    let (found, ports) = check(
+      configuration.manifests,
+      secrets: configuration.secrets,
+      kubeconfig: configuration.kubeconfig
+    )
     for diagnostic in found { report("\(diagnostic)") }
     if found.contains(where: { $0.severity == .error }) { throw Refused() }
     let sockets = ListeningSockets()

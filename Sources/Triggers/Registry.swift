@@ -2,7 +2,11 @@ package import Plugin
 
 /// Every kind of trigger that is built, one line each.
 package let triggerKinds: [TriggerKind] = [
+  TriggerKind(ApplicationTrigger.self),
   TriggerKind(CommandTrigger.self),
   TriggerKind(HTTPTrigger.self),
+  TriggerKind(KubernetesTrigger.self),
   TriggerKind(LogTrigger.self),
+  TriggerKind(RolloutTrigger.self),
+  TriggerKind(WorkflowTrigger.self),
 ]

@@ -44,6 +44,9 @@ struct RunCommand: AsyncParsableCommand {
   )
   var takeover = false
 
+  @Option(help: "The kubeconfig of the cluster that triggers act on; default: as kubectl finds it.")
+  var kubeconfig: String?
+
   @Option(help: "The least level that is logged: debug, info, warning or error.")
   var logLevel = "info"
 
@@ -102,6 +105,7 @@ struct RunCommand: AsyncParsableCommand {
       )
       configuration.takesOver = takeover
       configuration.bodyMemoryBytes = bodyMemory << 20
+      configuration.kubeconfig = kubeconfig
       try await Server.run(
         configuration,
         logger: logger,

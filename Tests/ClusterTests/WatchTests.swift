@@ -60,7 +60,7 @@ private final class Seen: Sendable {
   }
 
   @Test(
-    "A.5: a list, then every change, over HTTP/2 with a token and with a certificate",
+    "A.5: a list, then every change, with a token and with a certificate",
     arguments: ["token", "certificate"]
   )
   func listAndWatch(context: String) async throws {

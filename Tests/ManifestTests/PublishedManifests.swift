@@ -38,8 +38,13 @@ let notSupportedYet: [String: [String]] = [
   "sensors/bitbucket.yaml": ["spec.triggers[0].template.k8s"],
   "sensors/bitbucketserver.yaml": ["spec.triggers[0].template.k8s"],
   "sensors/calendar.yaml": ["spec.triggers[0].template.k8s"],
-  "sensors/complete-trigger-parameterization.yaml": ["spec.triggers[0].template.k8s"],
-  "sensors/context-filter-webhook.yaml": ["spec.triggers[0].template.k8s"],
+  "sensors/complete-trigger-parameterization.yaml": [
+    "spec.triggers[0].template.k8s", "spec.triggers[0].template.k8s.source.s3",
+    "spec.triggers[0].parameters[0].dest",
+  ],
+  "sensors/context-filter-webhook.yaml": [
+    "spec.triggers[0].template.k8s", "spec.triggers[0].template.k8s.source.s3",
+  ],
   "sensors/custom-trigger.yaml": ["spec.triggers[0].template.custom"],
   "sensors/dependencies-conditions.yaml": [
     "spec.triggers[0].template.k8s", "spec.triggers[1].template.k8s",
@@ -73,7 +78,8 @@ let notSupportedYet: [String: [String]] = [
   "sensors/mqtt-sensor.yaml": ["spec.triggers[0].template.k8s"],
   "sensors/multi-dependencies.yaml": ["spec.triggers[0].template.k8s"],
   "sensors/multi-trigger-sensor.yaml": [
-    "spec.triggers[0].template.k8s", "spec.triggers[1].template.k8s",
+    "spec.triggers[0].template.k8s", "spec.triggers[0].template.k8s.source.s3",
+    "spec.triggers[1].template.k8s",
   ],
   "sensors/nats.yaml": ["spec.triggers[0].template.k8s"],
   "sensors/nsq.yaml": ["spec.triggers[0].template.k8s"],
@@ -89,7 +95,9 @@ let notSupportedYet: [String: [String]] = [
   "sensors/special-workflow-trigger-submit-existing.yml": [
     "spec.triggers[0].template.argoWorkflow"
   ],
-  "sensors/special-workflow-trigger.yaml": ["spec.triggers[0].template.argoWorkflow"],
+  "sensors/special-workflow-trigger.yaml": [
+    "spec.triggers[0].template.argoWorkflow", "spec.triggers[0].template.argoWorkflow.args[0]",
+  ],
   "sensors/storage-grid.yaml": ["spec.triggers[0].template.k8s"],
   "sensors/stripe.yaml": ["spec.triggers[0].template.k8s"],
   "sensors/time-filter-webhook.yaml": ["spec.triggers[0].template.k8s"],
@@ -99,8 +107,9 @@ let notSupportedYet: [String: [String]] = [
   "sensors/trigger-source-configmap.yaml": ["spec.triggers[0].template.k8s"],
   "sensors/trigger-source-file.yaml": ["spec.triggers[0].template.k8s"],
   "sensors/trigger-source-git.yaml": [
-    "spec.triggers[0].template.k8s", "spec.triggers[1].template.k8s",
-    "spec.triggers[2].template.k8s",
+    "spec.triggers[0].template.k8s", "spec.triggers[0].template.k8s.source.git",
+    "spec.triggers[1].template.k8s", "spec.triggers[1].template.k8s.source.git",
+    "spec.triggers[2].template.k8s", "spec.triggers[2].template.k8s.source.git",
   ],
   "sensors/trigger-standard-k8s-resource-shortened.yaml": ["spec.triggers[0].template.k8s"],
   "sensors/trigger-standard-k8s-resource.yaml": ["spec.triggers[0].template.k8s"],
@@ -118,8 +127,12 @@ let notSupportedYet: [String: [String]] = [
   "tutorials/02-parameterization/sensor-04.yaml": ["spec.triggers[0].template.argoWorkflow"],
   "tutorials/02-parameterization/sensor-05.yaml": ["spec.triggers[0].template.argoWorkflow"],
   "tutorials/03-trigger-sources/sensor-cm.yaml": ["spec.triggers[0].template.k8s"],
-  "tutorials/03-trigger-sources/sensor-git.yaml": ["spec.triggers[0].template.k8s"],
-  "tutorials/03-trigger-sources/sensor-minio.yaml": ["spec.triggers[0].template.k8s"],
+  "tutorials/03-trigger-sources/sensor-git.yaml": [
+    "spec.triggers[0].template.k8s", "spec.triggers[0].template.k8s.source.git",
+  ],
+  "tutorials/03-trigger-sources/sensor-minio.yaml": [
+    "spec.triggers[0].template.k8s", "spec.triggers[0].template.k8s.source.s3",
+  ],
   "tutorials/04-standard-k8s-resources/sensor-deployment.yaml": ["spec.triggers[0].template.k8s"],
   "tutorials/04-standard-k8s-resources/sensor-pod.yaml": ["spec.triggers[0].template.k8s"],
   "tutorials/06-trigger-conditions/minio-event-source.yaml": ["spec.minio"],

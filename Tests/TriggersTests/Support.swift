@@ -1,3 +1,4 @@
+import Cluster
 import Event
 import Glibc
 import HTTPClient
@@ -33,12 +34,23 @@ final class Host: TriggerHost {
   private let logged = Mutex<[String]>([])
   var lines: [String] { logged.withLock { $0 } }
 
-  init(_ folder: String, secrets: [String: String] = [:], allow: [String] = []) throws {
+  let cluster: ClusterAccess
+
+  init(
+    _ folder: String,
+    secrets: [String: String] = [:],
+    allow: [String] = [],
+    kubeconfig: String? = nil
+  ) throws {
     self.secrets = Secrets(values: secrets)
     jobs = folder + "/jobs"
     loop = try EventLoop(name: "test")
     client = try HTTPClient()
     allowOutbound = try AllowList(parsing: allow)
+    cluster =
+      kubeconfig.map { [client, loop] in
+        ClusterAccess(kubeconfig: $0, http: client, loop: loop)
+      } ?? .none
   }
 
   deinit { loop.stop() }

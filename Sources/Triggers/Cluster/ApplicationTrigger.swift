@@ -1,0 +1,259 @@
+import Cluster
+package import Event
+package import JSON
+package import Manifest
+package import Plugin
+import Posix
+
+/// `argoCD`: syncs, refreshes, rolls back an Application or stops what it does, through the object
+/// itself, and follows a sync to its end (spec sections C.4 and C.5).
+package struct ApplicationTrigger: Trigger {
+  package static let kind = "argoCD"
+  package static let concurrency = 16
+  package static let runsPrograms = false
+  package static let isFollowed = true
+
+  private static let version = "argoproj.io/v1alpha1"
+
+  let spec: ApplicationSpec
+  let host: any TriggerHost
+  var namespace: String { spec.namespace ?? "argocd" }
+
+  package static func refusal(ofParameter destination: String) -> String? {
+    if ["application", "revision"].contains(destination) { return nil }
+    return "found '\(destination)', expected application or revision"
+  }
+
+  package init(
+    _ spec: ApplicationSpec,
+    original: ApplicationSpec?,
+    host: any TriggerHost,
+    _ block: Block
+  ) {
+    self.spec = spec
+    self.host = host
+    warnWithoutCluster(host, block)
+  }
+
+  package func forget(_ id: FiringID) { Claim.remove(id.text, host) }
+
+  /// One application of a cluster.
+  struct Target {
+    let connection: ClusterAccess.Connection
+    let type: ResourceType
+    let namespace: String
+    let name: String
+    var client: ClusterClient { connection.client }
+
+    func state() async throws(ClusterError) -> ApplicationState {
+      ApplicationState(try await client.get(type, namespace: namespace, name: name))
+    }
+
+    func patch(_ patch: JSON) async throws(ClusterError) -> JSON {
+      try await client.patch(type, namespace: namespace, name: name, .merge, patch)
+    }
+  }
+
+  private func target(_ namespace: String, _ name: String) async throws(ClusterError) -> Target {
+    let connection = try host.cluster.connection()
+    let type = try await connection.client.resource(Self.version, kind: "Application")
+    return Target(connection: connection, type: type, namespace: namespace, name: name)
+  }
+
+  package func fire(_ firing: Firing) async -> Outcome {
+    do {
+      let target = try await target(namespace, spec.application)
+      switch spec.operation {
+      case .refresh: return try await refresh(target, firing)
+      case .terminate: return try await terminate(target)
+      case .sync, .rollback: return try await request(target, firing)
+      }
+    } catch { return Outcome(error) }
+  }
+
+  private func refresh(_ target: Target, _ firing: Firing) async throws -> Outcome {
+    let word: JSON = spec.isHard ? "hard" : "normal"
+    let object = try await target.patch(
+      ["metadata": ["annotations": ["argocd.argoproj.io/refresh": word]]]
+    )
+    var result = reference(object, target.type)
+    result.set("refresh", at: "operation")
+    return spec.isFollowed ? .started(result: result) : .done(result: result)
+  }
+
+  private func terminate(_ target: Target) async throws -> Outcome {
+    let state = try await target.state()
+    guard state.phase == "Running" else {
+      return .skipped(why: "no operation runs", result: state.result)
+    }
+    let object = try await target.patch(
+      [
+        "metadata": ["resourceVersion": .string(state.resourceVersion)],
+        "status": ["operationState": ["phase": "Terminating"]],
+      ]
+    )
+    return .done(result: ApplicationState(object).result)
+  }
+
+  // MARK: Operations
+
+  /// Requests an operation once for the firing.
+  private func request(_ target: Target, _ firing: Firing) async throws -> Outcome {
+    let claim = Claim(firing, host)
+    let id = firing.id.text
+    let turn = target.connection.turns.take("\(target.namespace)/\(target.name)")
+    while true {
+      if Task.isCancelled { return .retry(after: nil, why: "shutting down", result: .null) }
+      let state = try await target.state()
+      if state.isRequested(id) || state.isMine(id) { return started(state) }
+      if let note = try claim.read(), note["requested"] == true,
+        note["operation"] != .string(state.startedAt)
+      {
+        return .unknown(
+          why: "an operation may have been requested; another one ran since then",
+          result: state.result
+        )
+      }
+      if state.isDeleted { return .reject(why: "the application is being deleted", result: .null) }
+      if state.isBusy {
+        if let ending = try await wait(target, state, turn) { return ending }
+        continue
+      }
+      let operation: JSON
+      switch self.operation(state, id) {
+      case .success(let made): operation = made
+      case .failure(let error): return .reject(why: error.description, result: state.result)
+      }
+      try claim.write(["requested": true, "operation": .string(state.startedAt)])
+      do throws(ClusterError) {
+        // With the lock: without it the patch would mix with somebody else's operation.
+        let object = try await target.patch(
+          [
+            "metadata": ["resourceVersion": .string(state.resourceVersion)],
+            "operation": operation,
+          ]
+        )
+        return started(ApplicationState(object))
+      } catch {
+        if error.isConflict { continue }
+        throw error
+      }
+    }
+  }
+
+  private func started(_ state: ApplicationState) -> Outcome {
+    let result: JSON = [
+      "apiVersion": .string(Self.version), "kind": "Application",
+      "namespace": .string(namespace), "name": .string(state.name),
+      "operation": .string(spec.operation.rawValue),
+    ]
+    return spec.isFollowed ? .started(result: result) : .done(result: result)
+  }
+
+  /// Until the operation under way has ended; an ending where this firing does not wait for it.
+  private func wait(
+    _ target: Target,
+    _ state: ApplicationState,
+    _ turn: Turns.Turn
+  ) async throws -> Outcome? {
+    if spec.busy == .fail {
+      return .retry(after: nil, why: "another operation is in progress", result: state.result)
+    }
+    let coalesces = spec.busy == .coalesce
+    let turns = target.connection.turns
+    let outcome = await target.connection.followers.follow(
+      target.type,
+      namespace: target.namespace,
+      name: target.name,
+      patience: { .seconds(1) }
+    ) { sighting -> Waited? in
+      if coalesces && !turns.isLast(turn) { return .overtaken }
+      switch sighting {
+      case .present(let object): return ApplicationState(object).isBusy ? nil : .free
+      case .gone: return .free
+      case .nothing: return nil
+      }
+    }
+    guard outcome == .overtaken else { return Optional.none }
+    return .skipped(
+      why: "a newer firing waits for the same application and stands for this one",
+      result: state.result
+    )
+  }
+
+  private enum Waited: Sendable { case free, overtaken }
+
+  /// The operation as the object takes it: nothing is inherited there (section C.3).
+  private func operation(
+    _ state: ApplicationState,
+    _ id: String
+  ) -> Result<JSON, ClusterError> {
+    var operation: JSON = [
+      "initiatedBy": ["username": "signalbox"],
+      "info": [["name": .string(ApplicationState.infoName), "value": .string(id)]],
+    ]
+    var sync: JSON = ["prune": .bool(spec.isPruning)]
+    if spec.isDryRun { sync.set(true, at: "dryRun") }
+    if spec.operation == .rollback {
+      if state.isAutomated {
+        return .failure(
+          ClusterError(.configuration, "a rollback cannot be while auto-sync is enabled")
+        )
+      }
+      let history = state.history
+      let entry =
+        spec.historyID.map { id in history.first { $0["id"]?.wholeNumber == id } }
+        ?? history.dropLast().last
+      guard let entry else {
+        return .failure(ClusterError(.configuration, "the history has no such entry"))
+      }
+      for key in ["revision", "revisions", "source", "sources"] {
+        if let value = entry[key] { sync.set(value, at: key) }
+      }
+      sync.set([:], at: "syncStrategy", "apply")
+    } else {
+      if let revision = spec.revision { sync.set(.string(revision), at: "revision") }
+      let force: JSON = spec.isForced ? ["force": true] : [:]
+      sync.set(force, at: "syncStrategy", spec.strategy)
+      let options = spec.syncOptions.map { $0.map(JSON.string) } ?? state.syncOptions
+      if !options.isEmpty { sync.set(.array(options), at: "syncOptions") }
+      if !spec.resources.isEmpty { sync.set(.array(spec.resources), at: "resources") }
+      if let retry = spec.retry ?? state.retry { operation.set(retry, at: "retry") }
+    }
+    operation.set(sync, at: "sync")
+    return .success(operation)
+  }
+
+  // MARK: To the end
+
+  package func follow(
+    _ firing: Firing,
+    started: JSON,
+    report: @escaping ProgressReport
+  ) async -> Outcome {
+    do {
+      let target = try await target(
+        started["namespace"]?.asString ?? "",
+        started["name"]?.asString ?? ""
+      )
+      let watch = SyncWatch(spec, firing.id.text, isRefresh: started["operation"] == "refresh")
+      let outcome = await target.connection.followers.follow(
+        target.type,
+        namespace: target.namespace,
+        name: target.name,
+        patience: { watch.patience }
+      ) { sighting -> Outcome? in
+        switch sighting {
+        case .present(let object):
+          let state = ApplicationState(object)
+          if state.isBlockedByWindow { await report("sync-window", state.result) }
+          return watch.ending(state)
+        case .gone:
+          return .unknown(why: "the application was deleted", result: started)
+        case .nothing: return watch.ending(nil)
+        }
+      }
+      return outcome ?? .retry(after: nil, why: "no longer followed", result: started)
+    } catch { return .retry(after: .seconds(5), why: "\(error)", result: started) }
+  }
+}

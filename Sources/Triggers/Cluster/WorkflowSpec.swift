@@ -1,0 +1,103 @@
+import Cluster
+package import Manifest
+
+/// The fields of an `argoWorkflow` trigger (spec section 4.4), and ours below `signalbox`.
+package struct WorkflowSpec: ManifestBlock, Sendable {
+  enum Operation: String, Sendable, CaseIterable {
+    case submit, resubmit, resume, suspend, stop, terminate
+    case submitFrom = "submit-from"
+
+    /// Whether it makes a new run.
+    var makesRun: Bool { self == .submit || self == .submitFrom || self == .resubmit }
+  }
+
+  let operation: Operation
+  let source: ObjectSource?
+  let arguments: WorkflowArguments
+  let isFollowed: Bool
+  /// How long a run is followed at the most; nil: for ever.
+  let timeout: Duration?
+
+  package init(from block: Block) {
+    let word = block.string("operation") ?? ""
+    let operation = word.isEmpty ? .submit : Operation(rawValue: word)
+    if word == "retry" {
+      block.error("operation", "retry is not supported yet: only argo-server can do it")
+    } else if operation == nil {
+      let known = Operation.allCases.map(\.rawValue).joined(separator: ", ")
+      block.error("operation", "found '\(word)', expected one of \(known)")
+    }
+    self.operation = operation ?? .submit
+    source = ObjectSource(from: block)
+    arguments = WorkflowArguments(block.strings("args") ?? [], block)
+    let own = block.block("signalbox")
+    let follow = own?.bool("follow")
+    timeout = own?.duration("timeout")
+    own?.finish()
+    isFollowed = follow ?? self.operation.makesRun
+    if follow == true && !self.operation.makesRun {
+      block.error("signalbox", "found follow: true, but \(self.operation.rawValue) starts no run")
+    }
+    block.accept("parameters", "payload")
+    block.finish()
+  }
+}
+
+/// The `args` of the argo command line that say something about a run.
+struct WorkflowArguments: Sendable {
+  private(set) var parameters: [(name: String, value: String)] = []
+  private(set) var labels: [(name: String, value: String)] = []
+  private(set) var annotations: [(name: String, value: String)] = []
+  private(set) var entrypoint: String?
+  private(set) var serviceAccount: String?
+  private(set) var priority: Int?
+  private(set) var name: String?
+  private(set) var generateName: String?
+
+  init(_ words: [String], _ block: Block) {
+    var rest = words.enumerated().flatMap { index, word -> [(index: Int, word: String)] in
+      // `--name=value` is two words.
+      guard word.hasPrefix("--"), let sign = word.firstIndex(of: "=") else {
+        return [(index, word)]
+      }
+      return [(index, String(word[..<sign])), (index, String(word[word.index(after: sign)...]))]
+    }[...]
+    while let (index, option) = rest.popFirst() {
+      guard let (_, value) = rest.popFirst() else {
+        block.error("args[\(index)]", "found '\(option)' without its value")
+        return
+      }
+      switch option {
+      case "-p", "--parameter":
+        if let pair = Self.pair(value) {
+          parameters.append(pair)
+        } else {
+          block.error("args[\(index)]", "found '\(value)', expected NAME=VALUE")
+        }
+      case "-l", "--labels": labels += Self.pairs(value)
+      case "--annotation", "--annotations": annotations += Self.pairs(value)
+      case "--entrypoint": entrypoint = value
+      case "--serviceaccount": serviceAccount = value
+      case "--priority": priority = Int(value)
+      case "--name": name = value
+      case "--generate-name": generateName = value
+      default:
+        block.error(
+          "args[\(index)]",
+          "is not supported yet: found '\(option)', expected -p, --labels, --annotation, --entrypoint, "
+            + "--serviceaccount, --priority, --name or --generate-name: no program is run"
+        )
+      }
+    }
+  }
+
+  /// Split at the first `=` (spec section B.3).
+  private static func pair(_ text: String) -> (name: String, value: String)? {
+    guard let sign = text.firstIndex(of: "="), sign != text.startIndex else { return nil }
+    return (String(text[..<sign]), String(text[text.index(after: sign)...]))
+  }
+
+  private static func pairs(_ text: String) -> [(name: String, value: String)] {
+    text.split(separator: ",").compactMap { pair(String($0)) }
+  }
+}
