@@ -56,9 +56,15 @@ let package = Package(
       pkgConfig: "libnghttp2",
       providers: [.apt(["libnghttp2-dev"])]
     ),
+    .systemLibrary(
+      name: "CRdKafka",
+      pkgConfig: "rdkafka",
+      providers: [.apt(["librdkafka-dev"])]
+    ),
     // Platform
     module("Posix", ["CLinux", deque, heap]),
     module("TLS", ["COpenSSL"]),
+    module("KafkaClient", ["CRdKafka", "Posix", deque]),
     module("JSON", []),
     module("HTTPClient", ["CCurl", "Posix"]),
     // Domain
@@ -75,11 +81,20 @@ let package = Package(
     // Port
     module(
       "Plugin",
-      ["Posix", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "HTTP", "Cluster"]
+      [
+        "Posix", "KafkaClient", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "HTTP",
+        "Cluster",
+      ]
     ),
     // Plugins
-    module("EventSources", ["TLS", "JSON", "Event", "Manifest", "HTTP", "Plugin"]),
-    module("Triggers", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "Cluster", "Plugin"]),
+    module(
+      "EventSources",
+      ["Posix", "TLS", "KafkaClient", "JSON", "Event", "Manifest", "HTTP", "Plugin"]
+    ),
+    module(
+      "Triggers",
+      ["Posix", "KafkaClient", "JSON", "HTTPClient", "Event", "Manifest", "Cluster", "Plugin"]
+    ),
     // Core
     module(
       "Engine",
@@ -92,7 +107,8 @@ let package = Package(
     module(
       "Server",
       [
-        "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "Sensor", "HTTP",
+        "Posix", "TLS", "KafkaClient", "JSON", "HTTPClient", "Event", "Expression", "Manifest",
+        "Sensor", "HTTP",
         "Bus",
         "EventLog", "Observe", "Cluster", "Plugin", "EventSources", "Triggers", "Engine", logging,
       ]
@@ -155,7 +171,15 @@ let package = Package(
       "TriggersTests",
       [
         "Cluster",
-        "Triggers", "Plugin", "Manifest", "Event", "JSON", "Posix", "HTTP", "HTTPClient", "TestKit",
+        "Triggers", "Plugin", "Manifest", "Event", "JSON", "Posix", "HTTP", "HTTPClient",
+        "KafkaClient", "TestKit",
+        "signalbox",
+      ]
+    ),
+    tests(
+      "KafkaTests",
+      [
+        "KafkaClient", "CRdKafka", "Posix", "TLS", "JSON", "Event", "Bus", "EventLog", "TestKit",
         "signalbox",
       ]
     ),

@@ -8,6 +8,7 @@ import Expression
 import HTTP
 import HTTPClient
 import JSON
+import KafkaClient
 import Logging
 import Manifest
 import Observe
@@ -109,6 +110,7 @@ actor Installation {
       bus: log,
       loop: engineLoop,
       sourceLoop: sourceLoop,
+      kafka: KafkaProducers(loop: sourceLoop),
       http: http,
       allowOutbound: configuration.allowOutbound,
       key: try InstallationKey(configuration.data),
@@ -225,6 +227,7 @@ actor Installation {
     await engine.stop()
     await parts.cluster.close()
     await parts.http?.close()
+    await parts.kafka?.close()
     await log.close()
     engine.loop.stop()
     for loop in loops + [sourceLoop] { loop.stop() }
@@ -329,6 +332,8 @@ struct Parts: Sendable {
   let loop: EventLoop?
   /// nil where nothing runs.
   var sourceLoop: EventLoop?
+  /// nil where nothing runs.
+  var kafka: KafkaProducers?
   let places = SourcePlaces()
   let http: HTTPClient?
   let allowOutbound: AllowList
@@ -364,7 +369,8 @@ struct Parts: Sendable {
         key: key,
         jobs: jobs,
         loop: loop,
-        cluster: cluster
+        cluster: cluster,
+        kafka: kafka
       ),
       jq: jq,
       diagnostics: diagnostics

@@ -79,7 +79,8 @@ package struct SensorCompiler: Sendable {
         key: nil,
         jobs: "",
         loop: nil,
-        cluster: .none
+        cluster: .none,
+        kafka: nil
       ),
       jq: jq,
       diagnostics: diagnostics,
@@ -90,6 +91,8 @@ package struct SensorCompiler: Sendable {
 
 /// A value for every secret: what is tried must not need the real ones.
 private struct PlaceholderSecrets: SecretStore {
+  let holdsPlaceholders = true
+
   func secret(name: String, key: String) throws(SecretError) -> Secret {
     Secret(Array("secret \(name)/\(key)".utf8))
   }

@@ -5,6 +5,7 @@ package let triggerKinds: [TriggerKind] = [
   TriggerKind(ApplicationTrigger.self),
   TriggerKind(CommandTrigger.self),
   TriggerKind(HTTPTrigger.self),
+  TriggerKind(KafkaTrigger.self),
   TriggerKind(KubernetesTrigger.self),
   TriggerKind(LogTrigger.self),
   TriggerKind(RolloutTrigger.self),

@@ -74,6 +74,8 @@ final class RecordingHost: SourceHost, SecretStore {
     throw OutboundError(.cancelled, "this host sends nothing")
   }
 
+  func show(_ reading: SourceReading, from name: EventSourceName) {}
+
   func log(_ level: SourceLogLevel, _ message: String, _ fields: [(String, String)]) {
     let line = ([message] + fields.map { "\($0.0)=\($0.1)" }).joined(separator: " ")
     state.withLock { $0.lines.append(line) }
