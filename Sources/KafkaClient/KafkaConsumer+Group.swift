@@ -62,6 +62,7 @@ extension KafkaConsumer {
 
   /// Gives partitions up.
   package func unassign(_ places: [KafkaPartition]) throws(KafkaError) {
+    for place in places { toCommit[place] = nil }
     if isCooperative {
       assigned.subtract(places)
       let list = PartitionList(places)
@@ -130,18 +131,27 @@ extension KafkaConsumer {
     commitNumber += 1
     commitUnderWay = commitNumber
     let offsets = toCommit.map { KafkaOffset($0.key, $0.value) }
+    committing = toCommit
     toCommit = [:]
     do throws(KafkaError) { try handle.commit(offsets, number: commitNumber) } catch {
-      commitUnderWay = nil
-      handle.report(error)
+      commitFailed(error)
+    }
+  }
+
+  /// Without another attempt the group would stay behind until the next message.
+  private func commitFailed(_ error: KafkaError) {
+    commitUnderWay = nil
+    handle.report(error)
+    toCommit = committing.filter { assigned.contains($0.key) }.merging(toCommit) { $1 }
+    loop.timer(after: .milliseconds(500)) { [weak self] in
+      self?.assumeIsolated { $0.sendCommit() }
     }
   }
 
   func committed(_ number: Int, _ error: KafkaError?) {
     if number == commitUnderWay {
       commitUnderWay = nil
-      if let error { handle.report(error) }
-      sendCommit()
+      if let error { commitFailed(error) } else { sendCommit() }
     }
     guard let (continuation, timer) = commits.removeValue(forKey: number) else { return }
     timer.cancel()

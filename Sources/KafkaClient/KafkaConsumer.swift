@@ -54,6 +54,7 @@ package actor KafkaConsumer {
   var commits: [Int: (CheckedContinuation<KafkaError?, Never>, EventLoop.Timer)] = [:]
   var commitNumber = 0
   var toCommit: [KafkaPartition: Int64] = [:]
+  var committing: [KafkaPartition: Int64] = [:]
   var commitUnderWay: Int?
   var assigned: Set<KafkaPartition> = []
   var isMember = false

@@ -24,6 +24,8 @@ final class Counter: Sendable {
   private let next: Mutex<Int>
   init(_ first: Int) { next = Mutex(first) }
 
+  var value: Int { next.withLock { $0 } }
+
   /// The number that is next, which goes on by `count`.
   func add(_ count: Int) -> Int {
     next.withLock { next in
@@ -104,16 +106,22 @@ extension KafkaConsumer {
   ) async throws -> [KafkaMessage] {
     let deadline = MonotonicTime.now() + .seconds(seconds)
     var found: [KafkaMessage] = []
+    var ends: [KafkaPartition: Int64] = [:]
     while try !isEnough(found) {
       guard MonotonicTime.now() < deadline else {
         throw Failure("only \(found.count) messages came")
       }
       switch await next(messages: 100, bytes: 1 << 20, within: .milliseconds(200)) {
-      case .messages(let messages): found += messages
+      case .messages(let messages):
+        found += messages
+        for message in messages { ends[message.place] = message.offset + 1 }
       case .assigned(let places):
         let marks = try await marks(of: places, within: .seconds(10))
         try assign(places.map { KafkaOffset($0, marks[$0]?.committed ?? 0) })
-      case .revoked(let places, isLost: _): try unassign(places)
+      case .revoked(let places, let isLost):
+        let done = places.compactMap { place in ends[place].map { KafkaOffset(place, $0) } }
+        if !isLost { try await commit(done) }
+        try unassign(places)
       case .failed(let error): throw error
       case .unreadable, .outOfRange, .nothing: break
       }

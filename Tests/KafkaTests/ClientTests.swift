@@ -57,7 +57,7 @@ import Testing
       try Tools.foreign("create", broker.address, "shared", "4")
       try Tools.foreign("produce", broker.address, "shared", "0", "400")
       try await withLoop { loop, notes in
-        let (next, address) = (Counter(400), broker.address)
+        let (next, isDone, address) = (Counter(400), Counter(0), broker.address)
         let settings = groupSettings(
           broker.address,
           "g",
@@ -71,11 +71,12 @@ import Testing
           try await withConsumer(settings, loop, notes) { second in
             try await second.subscribe(to: ["shared"])
             // The first one has to read on for the change to happen.
-            async let more = first.read(seconds: 60) { $0.count >= 20 }
+            async let more = first.read(seconds: 60) { _ in isDone.value > 0 }
             async let others = second.read(seconds: 60) { messages in
               if messages.isEmpty {
                 try Tools.foreign("produce", address, "shared", "\(next.add(40))", "40")
               }
+              if messages.count >= 20 { _ = isDone.add(1) }
               return messages.count >= 20
             }
             let (a, b) = try await (more, others)

@@ -122,7 +122,11 @@ final class KafkaReader {
     let others = positions.offsets(of: assigned.subtracting(places))
     try await consumer.assign(positions.offsets(of: places), others: others)
     assigned.formUnion(places)
-    await commit(noted)
+    // Where the group knows less than the log: a crash came between the two.
+    if case .group = spec.reading {
+      let behind = places.filter { marks[$0]?.committed != positions.known[$0]?.next }
+      await consumer.commitLater(positions.offsets(of: behind))
+    }
     await showLag(places)
   }
 
