@@ -78,7 +78,10 @@ let package = Package(
       ["Posix", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "HTTP", "Cluster"]
     ),
     // Plugins
-    module("EventSources", ["TLS", "JSON", "Event", "Manifest", "HTTP", "Plugin"]),
+    module(
+      "EventSources",
+      ["Posix", "TLS", "JSON", "Event", "Expression", "Manifest", "HTTP", "Plugin"]
+    ),
     module("Triggers", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "Cluster", "Plugin"]),
     // Core
     module(
@@ -106,7 +109,7 @@ let package = Package(
       dependencies: [
         "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Bus", "EventLog", "Manifest",
         "Observe",
-        "Triggers",
+        "EventSources", "Triggers",
         "Server", "Rehearsal",
         arguments, logging,
       ],
@@ -198,6 +201,13 @@ let package = Package(
       name: "h1-reader",
       dependencies: ["HTTP", "JSON", "Posix"],
       path: "Tests/H1Reader",
+      swiftSettings: strict
+    ),
+    // `swift run -c release timing-check`
+    .executableTarget(
+      name: "timing-check",
+      dependencies: ["TLS"],
+      path: "Tests/TimingCheck",
       swiftSettings: strict
     ),
     // Killed in the middle of its work by EventLogTests.

@@ -12,4 +12,5 @@ package let eventSourceKinds: [EventSourceKind] = [
   EventSourceKind(ForgeSource<Gogs>.self),
   EventSourceKind(ForgeSource<AzureDevOps>.self),
   EventSourceKind(ForgeSource<StandardWebhooks>.self),
+  EventSourceKind(GitSource.self),
 ]

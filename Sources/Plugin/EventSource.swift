@@ -68,6 +68,9 @@ package struct SourcePlace: Sendable, Equatable {
 
 /// One path on one port.
 package struct Route: Sendable {
+  /// Stands for the socket file `DATA/push.sock`, which only the program's user can open.
+  package static let pushSocket = 0
+
   package let port: Int
   /// Matched exactly against the path as sent.
   package let path: String

@@ -36,6 +36,8 @@ actor Installation {
   let startup: Startup
   private(set) var console: HTTPServer?
   private var control: HTTPServer?
+  private var pushes: HTTPServer?
+  private let pushRoutes = PortRoutes([])
 
   struct Listener {
     let server: HTTPServer
@@ -178,6 +180,12 @@ actor Installation {
         host: configuration.consoleAddress
       )
     )
+    pushRoutes.replace(with: plan.pushRoutes)
+    pushes = try await HTTPServer(
+      path: configuration.data + "/push.sock",
+      loops: [loops[0]],
+      handler: pushRoutes
+    )
     await works.replace(with: plan.made)
     report("console on \(configuration.consoleAddress):\(configuration.consolePort)")
     startup.sockets.closeOwn()
@@ -214,6 +222,7 @@ actor Installation {
   /// Stops taking requests, finishes those that were accepted, and closes the log.
   func stop() async {
     if let control { await control.shutdown(grace: .seconds(1)) }
+    if let pushes { await pushes.shutdown(grace: .seconds(1)) }
     // All at once: one that waits for an answer must not keep the others serving.
     await withDiscardingTaskGroup { group in
       for listener in listeners.values {
@@ -262,6 +271,7 @@ actor Installation {
       }
     }
     listeners.merge(opened) { old, _ in old }
+    pushRoutes.replace(with: next.pushRoutes)
     await works.replace(with: next.made)
     plan = next
     logger.info(

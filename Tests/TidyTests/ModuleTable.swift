@@ -17,7 +17,7 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
   (
     "Plugin", ["Posix", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "HTTP", "Cluster"]
   ),
-  ("EventSources", ["TLS", "JSON", "Event", "Manifest", "HTTP", "Plugin"]),
+  ("EventSources", ["Posix", "TLS", "JSON", "Event", "Expression", "Manifest", "HTTP", "Plugin"]),
   ("Triggers", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "Cluster", "Plugin"]),
   (
     "Engine",
@@ -43,7 +43,7 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
     [
       "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Bus", "EventLog", "Manifest",
       "Observe",
-      "Triggers",
+      "EventSources", "Triggers",
       "Server", "Rehearsal",
       "ArgumentParser", "Logging", "Dispatch",
     ]
