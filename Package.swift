@@ -78,7 +78,10 @@ let package = Package(
       ["Posix", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "HTTP", "Cluster"]
     ),
     // Plugins
-    module("EventSources", ["TLS", "JSON", "Event", "Manifest", "HTTP", "Plugin"]),
+    module(
+      "EventSources",
+      ["Posix", "TLS", "JSON", "Event", "Expression", "Manifest", "HTTP", "Plugin"]
+    ),
     module("Triggers", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "Cluster", "Plugin"]),
     // Core
     module(

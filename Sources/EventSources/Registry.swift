@@ -3,6 +3,7 @@ package import Plugin
 /// Every kind of event source that is built, one line each.
 package let eventSourceKinds: [EventSourceKind] = [
   EventSourceKind(WebhookSource.self),
+  EventSourceKind(CalendarSource.self),
   EventSourceKind(ForgeSource<GitHub>.self),
   EventSourceKind(ForgeSource<GitLab>.self),
   EventSourceKind(ForgeSource<Bitbucket>.self),

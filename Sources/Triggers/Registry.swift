@@ -8,5 +8,6 @@ package let triggerKinds: [TriggerKind] = [
   TriggerKind(KubernetesTrigger.self),
   TriggerKind(LogTrigger.self),
   TriggerKind(RolloutTrigger.self),
+  TriggerKind(SlackTrigger.self),
   TriggerKind(WorkflowTrigger.self),
 ]

@@ -10,6 +10,7 @@ import Synchronization
 final class RecordingHost: SourceHost, SecretStore {
   private struct State {
     var events: [Event] = []
+    var identities: Set<Event.Identity> = []
     var reasons: [String] = []
     var lines: [String] = []
     var places: [EventSourceName: [String: JSON]] = [:]
@@ -23,6 +24,9 @@ final class RecordingHost: SourceHost, SecretStore {
   /// Values by `name/key`.
   private let values: [String: String]
   let loop: EventLoop?
+  /// What is appended, as it comes.
+  let appended: AsyncStream<Event>
+  private let telling: AsyncStream<Event>.Continuation
 
   /// Of the wall clock.
   private let seconds: Int64
@@ -31,6 +35,7 @@ final class RecordingHost: SourceHost, SecretStore {
   init(secrets values: [String: String] = [:], loop: EventLoop? = nil, seconds: Int64 = 0) {
     self.values = values
     self.seconds = seconds
+    (appended, telling) = AsyncStream.makeStream()
     self.loop = loop
   }
 
@@ -59,8 +64,9 @@ final class RecordingHost: SourceHost, SecretStore {
     state.withLock { state in
       for place in places { state.places[name, default: [:]][place.key] = place.value }
       return events.map { event in
-        let isDuplicate = state.events.contains { $0.identity == event.identity }
+        let isDuplicate = !state.identities.insert(event.identity).inserted
         if !isDuplicate { state.events.append(event) }
+        telling.yield(event)
         return Stored(isDuplicate: isDuplicate)
       }
     }
@@ -84,7 +90,7 @@ final class RecordingHost: SourceHost, SecretStore {
   var world: TemplateWorld {
     TemplateWorld(
       now: { GoTime(seconds: 0, nanoseconds: 0, zone: .utc) },
-      zoneFile: { _ in nil },
+      zoneFile: { try? Files.read("/usr/share/zoneinfo/" + $0, limit: 1 << 20) },
       random: { 4 }
     )
   }

@@ -17,7 +17,10 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
   (
     "Plugin", ["Posix", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "HTTP", "Cluster"]
   ),
-  ("EventSources", ["TLS", "JSON", "Event", "Manifest", "HTTP", "Plugin"]),
+  (
+    "EventSources",
+    ["Posix", "TLS", "JSON", "Event", "Expression", "Manifest", "HTTP", "Plugin"]
+  ),
   ("Triggers", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "Cluster", "Plugin"]),
   (
     "Engine",
