@@ -137,7 +137,7 @@ let package = Package(
       "EventSourcesTests",
       [
         "EventSources", "Plugin", "Expression", "Manifest", "HTTP", "HTTPClient", "Event", "JSON",
-        "Posix", "TLS",
+        "Posix", "TLS", "TestKit",
       ]
     ),
     tests(

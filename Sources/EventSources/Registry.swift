@@ -4,6 +4,7 @@ package import Plugin
 package let eventSourceKinds: [EventSourceKind] = [
   EventSourceKind(WebhookSource.self),
   EventSourceKind(CalendarSource.self),
+  EventSourceKind(FileSource.self),
   EventSourceKind(ForgeSource<GitHub>.self),
   EventSourceKind(ForgeSource<GitLab>.self),
   EventSourceKind(ForgeSource<Bitbucket>.self),

@@ -27,6 +27,8 @@ final class RecordingHost: SourceHost, SecretStore {
   /// What is appended, as it comes.
   let appended: AsyncStream<Event>
   private let telling: AsyncStream<Event>.Continuation
+  private let logged: AsyncStream<String>
+  private let logging: AsyncStream<String>.Continuation
 
   /// Of the wall clock.
   private let seconds: Int64
@@ -36,6 +38,7 @@ final class RecordingHost: SourceHost, SecretStore {
     self.values = values
     self.seconds = seconds
     (appended, telling) = AsyncStream.makeStream()
+    (logged, logging) = AsyncStream.makeStream()
     self.loop = loop
   }
 
@@ -83,6 +86,19 @@ final class RecordingHost: SourceHost, SecretStore {
   func log(_ level: SourceLogLevel, _ message: String, _ fields: [(String, String)]) {
     let line = ([message] + fields.map { "\($0.0)=\($0.1)" }).joined(separator: " ")
     state.withLock { $0.lines.append(line) }
+    logging.yield(line)
+  }
+
+  /// What is appended next.
+  func nextEvent() async -> Event? {
+    for await event in appended { return event }
+    return nil
+  }
+
+  /// Waits until so many lines were logged that `isMeant` holds for.
+  func line(_ count: Int = 1, _ isMeant: (String) -> Bool) async throws {
+    if lines.count(where: isMeant) >= count { return }
+    for await _ in logged where lines.count(where: isMeant) >= count { return }
   }
 
   func cause(verifying header: String) -> Cause? { nil }
