@@ -209,3 +209,20 @@ let package = Package(
     ),
   ]
 )
+
+// Inputs that libFuzzer makes: `deploy/fuzz`. They do not link without its runtime.
+if Context.environment["SIGNALBOX_FUZZ"] != nil {
+  for name in ["scanner", "gjson", "expr", "templates", "conditions"] {
+    package.targets.append(
+      .executableTarget(
+        name: "fuzz-" + name,
+        dependencies: ["JSON", "Expression"],
+        path: "Tests/Fuzz/" + name,
+        swiftSettings: [
+          .swiftLanguageMode(.v6), .unsafeFlags(["-parse-as-library", "-sanitize=fuzzer"]),
+        ],
+        linkerSettings: [.unsafeFlags(["-sanitize=fuzzer"])]
+      )
+    )
+  }
+}
