@@ -179,6 +179,14 @@ let package = Package(
       path: "Tests/ConformanceCommand",
       swiftSettings: strict
     ),
+    // `swift run -c release benchmark-languages`
+    .target(name: "CAllocations", path: "Tests/CAllocations"),
+    .executableTarget(
+      name: "benchmark-languages",
+      dependencies: ["CAllocations", "Expression", "JSON"],
+      path: "Tests/BenchmarkLanguages",
+      swiftSettings: strict
+    ),
     tests("ConformanceTests", ["Vectors", "Expression", "TestKit", "signalbox"]),
     // `swift run -c release log-torture --points 100000 --seed 1`
     .executableTarget(

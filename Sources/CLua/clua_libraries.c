@@ -113,7 +113,7 @@ static void add_character(luaL_Buffer *buffer, wchar_t value) {
     return;
   }
   int more = value < 0x800 ? 1 : value < 0x10000 ? 2 : 3;
-  luaL_addchar(buffer, (char)(0xff << (6 - more) | value >> 6 * more));
+  luaL_addchar(buffer, (char)(0xff << (7 - more) | value >> 6 * more));
   while (more-- > 0) luaL_addchar(buffer, (char)(0x80 | (value >> 6 * more & 0x3f)));
 }
 
