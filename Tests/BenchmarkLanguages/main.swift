@@ -54,7 +54,9 @@ var lines: [Line] = []
 // What is measured must not be left out by the compiler.
 var witness = 0
 
-func measure(_ name: String, goal: Double? = nil, _ work: () throws -> Int) rethrows {
+@MainActor func measure(_ name: String, goal: Double? = nil, _ work: @MainActor () throws -> Int)
+  rethrows
+{
   let clock = ContinuousClock()
   let count = 2000
   var best = Double.infinity
