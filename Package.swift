@@ -200,6 +200,13 @@ let package = Package(
       path: "Tests/H1Reader",
       swiftSettings: strict
     ),
+    // `swift run -c release log-bench FOLDER`
+    .executableTarget(
+      name: "log-bench",
+      dependencies: ["EventLog", "Bus", "Event", "Posix", "TestKit"],
+      path: "Tests/LogBench",
+      swiftSettings: strict
+    ),
     // Killed in the middle of its work by EventLogTests.
     .executableTarget(
       name: "eventlog-appender",
