@@ -56,9 +56,15 @@ let package = Package(
       pkgConfig: "libnghttp2",
       providers: [.apt(["libnghttp2-dev"])]
     ),
+    .systemLibrary(
+      name: "CRdKafka",
+      pkgConfig: "rdkafka",
+      providers: [.apt(["librdkafka-dev"])]
+    ),
     // Platform
     module("Posix", ["CLinux", deque, heap]),
     module("TLS", ["COpenSSL"]),
+    module("KafkaClient", ["CRdKafka", "Posix", deque]),
     module("JSON", []),
     module("HTTPClient", ["CCurl", "Posix"]),
     // Domain
@@ -75,11 +81,22 @@ let package = Package(
     // Port
     module(
       "Plugin",
-      ["Posix", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "HTTP", "Cluster"]
+      [
+        "Posix", "KafkaClient", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "HTTP",
+        "Cluster",
+      ]
     ),
     // Plugins
-    module("EventSources", ["TLS", "JSON", "Event", "Manifest", "HTTP", "Plugin"]),
-    module("Triggers", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "Cluster", "Plugin"]),
+    module(
+      "EventSources",
+      [
+        "Posix", "TLS", "KafkaClient", "JSON", "Event", "Expression", "Manifest", "HTTP", "Plugin",
+      ]
+    ),
+    module(
+      "Triggers",
+      ["Posix", "KafkaClient", "JSON", "HTTPClient", "Event", "Manifest", "Cluster", "Plugin"]
+    ),
     // Core
     module(
       "Engine",
@@ -92,7 +109,8 @@ let package = Package(
     module(
       "Server",
       [
-        "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "Sensor", "HTTP",
+        "Posix", "TLS", "KafkaClient", "JSON", "HTTPClient", "Event", "Expression", "Manifest",
+        "Sensor", "HTTP",
         "Bus",
         "EventLog", "Observe", "Cluster", "Plugin", "EventSources", "Triggers", "Engine", logging,
       ]
@@ -106,7 +124,7 @@ let package = Package(
       dependencies: [
         "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Bus", "EventLog", "Manifest",
         "Observe",
-        "Triggers",
+        "EventSources", "Triggers",
         "Server", "Rehearsal",
         arguments, logging,
       ],
@@ -134,7 +152,7 @@ let package = Package(
       "EventSourcesTests",
       [
         "EventSources", "Plugin", "Expression", "Manifest", "HTTP", "HTTPClient", "Event", "JSON",
-        "Posix", "TLS",
+        "Posix", "TLS", "TestKit",
       ]
     ),
     tests(
@@ -154,8 +172,15 @@ let package = Package(
     tests(
       "TriggersTests",
       [
-        "Cluster",
-        "Triggers", "Plugin", "Manifest", "Event", "JSON", "Posix", "HTTP", "HTTPClient", "TestKit",
+        "Triggers", "Plugin", "Manifest", "Event", "JSON", "Posix", "HTTP", "HTTPClient",
+        "KafkaClient", "Cluster", "TestKit",
+        "signalbox",
+      ]
+    ),
+    tests(
+      "KafkaTests",
+      [
+        "KafkaClient", "CRdKafka", "Posix", "TLS", "JSON", "Event", "Bus", "EventLog", "TestKit",
         "signalbox",
       ]
     ),
@@ -179,6 +204,14 @@ let package = Package(
       path: "Tests/ConformanceCommand",
       swiftSettings: strict
     ),
+    // `swift run -c release benchmark-languages`
+    .target(name: "CAllocations", path: "Tests/CAllocations"),
+    .executableTarget(
+      name: "benchmark-languages",
+      dependencies: ["CAllocations", "Expression", "JSON"],
+      path: "Tests/BenchmarkLanguages",
+      swiftSettings: strict
+    ),
     tests("ConformanceTests", ["Vectors", "Expression", "TestKit", "signalbox"]),
     // `swift run -c release log-torture --points 100000 --seed 1`
     .executableTarget(
@@ -200,6 +233,20 @@ let package = Package(
       path: "Tests/H1Reader",
       swiftSettings: strict
     ),
+    // `swift run -c release timing-check`
+    .executableTarget(
+      name: "timing-check",
+      dependencies: ["TLS"],
+      path: "Tests/TimingCheck",
+      swiftSettings: strict
+    ),
+    // `swift run -c release log-bench FOLDER`
+    .executableTarget(
+      name: "log-bench",
+      dependencies: ["EventLog", "Bus", "Event", "Posix", "TestKit"],
+      path: "Tests/LogBench",
+      swiftSettings: strict
+    ),
     // Killed in the middle of its work by EventLogTests.
     .executableTarget(
       name: "eventlog-appender",
@@ -209,3 +256,20 @@ let package = Package(
     ),
   ]
 )
+
+// Inputs that libFuzzer makes: `deploy/fuzz`. They do not link without its runtime.
+if Context.environment["SIGNALBOX_FUZZ"] != nil {
+  for name in ["scanner", "gjson", "expr", "templates", "conditions"] {
+    package.targets.append(
+      .executableTarget(
+        name: "fuzz-" + name,
+        dependencies: ["JSON", "Expression"],
+        path: "Tests/Fuzz/" + name,
+        swiftSettings: [
+          .swiftLanguageMode(.v6), .unsafeFlags(["-parse-as-library", "-sanitize=fuzzer"]),
+        ],
+        linkerSettings: [.unsafeFlags(["-sanitize=fuzzer"])]
+      )
+    )
+  }
+}

@@ -235,7 +235,7 @@ static int body(lua_State *L) {
   clua_job *job = lua_touserdata(L, 1);
   lua_settop(L, 0);
   clua_open_libraries(L);
-  if (luaL_loadbuffer(L, job->script, job->script_count, "=script") != 0) {
+  if (luaL_loadbuffer(L, job->script, job->script_count, "=<string>") != 0) {
     job->is_syntax = 1;
     return lua_error(L);
   }
@@ -265,7 +265,7 @@ clua_result clua_run(const char *script, size_t script_count, const unsigned cha
                      size_t tape_count, int only_truth, clua_limits limits) {
   // Compiled chunks are not checked by Lua and can break out of it.
   if (script_count > 0 && script[0] == '\x1b') {
-    return failure(clua_syntax, "script:1: compiled chunks are not run");
+    return failure(clua_syntax, "<string>:1: compiled chunks are not run");
   }
   clua_job job = {.limits = limits,
                   .script = script,

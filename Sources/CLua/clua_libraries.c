@@ -1,8 +1,13 @@
+#define _GNU_SOURCE
 #include "clua_internal.h"
+#include <float.h>
+#include <locale.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <wctype.h>
 
 static int unavailable(lua_State *L) {
   return luaL_error(L, "'%s' is not available", lua_tostring(L, lua_upvalueindex(1)));
@@ -53,6 +58,92 @@ static int to_string(lua_State *L) {
   lua_call(L, lua_gettop(L) - 1, 1);
   return 1;
 }
+
+// The type of the conversion at `at`, behind its `%`; NULL at the end.
+static const char *conversion(const char *at) {
+  at += strspn(at, "-+ #0123456789.");
+  return *at == 0 ? NULL : at;
+}
+
+// The original formats any value with %s, and writes numbers that are none as it prints them.
+static int format(lua_State *L) {
+  const char *text = luaL_checkstring(L, 1);
+  int top = lua_gettop(L);
+  int argument = 1;
+  luaL_checkstack(L, top + 4, "too many arguments");
+  for (const char *at = text; (at = strchr(at, '%')) != NULL; at++) {
+    at++;
+    if (*at == '%') continue;
+    at = conversion(at);
+    if (at == NULL || ++argument > top) break;
+    if (*at != 's' || lua_type(L, argument) == LUA_TSTRING) continue;
+    lua_getglobal(L, "tostring");
+    lua_pushvalue(L, argument);
+    lua_call(L, 1, 1);
+    lua_replace(L, argument);
+  }
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, top, 1);
+  return 1;
+}
+
+static locale_t unicode;
+
+static void open_unicode(void) { unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", NULL); }
+
+// The length of the character that begins at `at`, and the character; 0 where there is none.
+static size_t character(const char *at, size_t left, wchar_t *out) {
+  const unsigned char *bytes = (const unsigned char *)at;
+  size_t count = bytes[0] < 0x80 ? 1 : bytes[0] < 0xc2 ? 0 : bytes[0] < 0xe0 ? 2
+                 : bytes[0] < 0xf0 ? 3 : bytes[0] < 0xf5 ? 4 : 0;
+  if (count == 0 || count > left) return 0;
+  wchar_t value = count == 1 ? bytes[0] : bytes[0] & (0x7f >> count);
+  for (size_t place = 1; place < count; place++) {
+    if ((bytes[place] & 0xc0) != 0x80) return 0;
+    value = value << 6 | (bytes[place] & 0x3f);
+  }
+  *out = value;
+  return count;
+}
+
+static void add_character(luaL_Buffer *buffer, wchar_t value) {
+  if (value < 0x80) {
+    luaL_addchar(buffer, (char)value);
+    return;
+  }
+  int more = value < 0x800 ? 1 : value < 0x10000 ? 2 : 3;
+  luaL_addchar(buffer, (char)(0xff << (7 - more) | value >> 6 * more));
+  while (more-- > 0) luaL_addchar(buffer, (char)(0x80 | (value >> 6 * more & 0x3f)));
+}
+
+// The letters of all scripts, as in the original, and not those of ASCII alone.
+static int change_case(lua_State *L, wint_t (*change)(wint_t, locale_t)) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, open_unicode);
+  size_t count;
+  const char *text = luaL_checklstring(L, 1, &count);
+  clua_steps(L, (int64_t)count);
+  luaL_Buffer buffer;
+  luaL_buffinit(L, &buffer);
+  for (size_t at = 0; at < count;) {
+    wchar_t value = 0;
+    size_t width = character(text + at, count - at, &value);
+    if (width == 0) {
+      luaL_addchar(&buffer, text[at]);
+      at += 1;
+    } else {
+      at += width;
+      add_character(&buffer, unicode == NULL ? value : (wchar_t)change((wint_t)value, unicode));
+    }
+  }
+  luaL_pushresult(&buffer);
+  return 1;
+}
+
+static int upper(lua_State *L) { return change_case(L, towupper_l); }
+
+static int lower(lua_State *L) { return change_case(L, towlower_l); }
 
 static int repeat(lua_State *L) {
   size_t count;
@@ -161,7 +252,16 @@ void clua_open_libraries(lua_State *L) {
   lua_pushnil(L);
   lua_setfield(L, -2, "dump");
   wrap(L, "rep", repeat);
+  wrap(L, "format", format);
+  wrap(L, "upper", upper);
+  wrap(L, "lower", lower);
   clua_open_patterns(L);
+  lua_pop(L, 1);
+
+  // Of the original it is the largest number, and no infinity.
+  lua_getglobal(L, LUA_MATHLIBNAME);
+  lua_pushnumber(L, DBL_MAX);
+  lua_setfield(L, -2, "huge");
   lua_pop(L, 1);
 
   // Of the system only time is visible.

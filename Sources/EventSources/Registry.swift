@@ -3,6 +3,9 @@ package import Plugin
 /// Every kind of event source that is built, one line each.
 package let eventSourceKinds: [EventSourceKind] = [
   EventSourceKind(WebhookSource.self),
+  EventSourceKind(KafkaSource.self),
+  EventSourceKind(CalendarSource.self),
+  EventSourceKind(FileSource.self),
   EventSourceKind(ForgeSource<GitHub>.self),
   EventSourceKind(ForgeSource<GitLab>.self),
   EventSourceKind(ForgeSource<Bitbucket>.self),
@@ -12,4 +15,5 @@ package let eventSourceKinds: [EventSourceKind] = [
   EventSourceKind(ForgeSource<Gogs>.self),
   EventSourceKind(ForgeSource<AzureDevOps>.self),
   EventSourceKind(ForgeSource<StandardWebhooks>.self),
+  EventSourceKind(GitSource.self),
 ]

@@ -11,6 +11,7 @@ extension FiltersManifest {
     if let context { parts.append(("context", Self.only(context: context), nil)) }
     if let time { parts.append(("time", Self.only(time: time), time.mark)) }
     if let script { parts.append(("script", Self.only(script: script), script.mark)) }
+    if let paths { parts.append(("signalbox.paths", Self.only(paths: paths), paths.mark)) }
     return parts
   }
 
@@ -19,7 +20,8 @@ extension FiltersManifest {
     data: [DataFilterManifest]? = nil,
     context: ContextFilterManifest? = nil,
     time: TimeFilterManifest? = nil,
-    script: ScriptManifest? = nil
+    script: ScriptManifest? = nil,
+    paths: PathFilterManifest? = nil
   ) -> FiltersManifest {
     FiltersManifest(
       exprs: exprs,
@@ -27,6 +29,7 @@ extension FiltersManifest {
       context: context,
       time: time,
       script: script,
+      paths: paths,
       exprLogicalOperator: .and,
       dataLogicalOperator: .and,
       filtersLogicalOperator: .and

@@ -135,11 +135,6 @@ struct KnownFields: Sendable {
     webhook@webhook topicArn accessKey@secret secretKey@secret region roleARN metadata
     validateSignature endpoint filter@filter
     """,
-    "kafka": """
-    url topic partition consumerGroup{groupName oldest rebalanceStrategy}
-    connectionBackoff@backoff tls@tls jsonBody metadata limitEventsPerSecond version sasl@sasl
-    filter@filter config schemaRegistry@registry awsMskIamAuth{region}
-    """,
     "sftp": """
     eventType watchPathConfig@watch username@secret password@secret sshKeySecret@secret
     address@secret metadata pollIntervalDuration filter@filter
@@ -233,11 +228,6 @@ struct KnownFields: Sendable {
     "azureServiceBus": """
     connectionString@secret queueName topicName subscriptionName tls@tls payload@parameters
     parameters@parameters
-    """,
-    "kafka": """
-    url topic partition parameters@parameters requiredAcks compress flushFrequency tls@tls
-    payload@parameters partitioningKey version sasl@sasl schemaRegistry@registry headers
-    secureHeaders[name valueFrom{secretKeyRef@secret configMapKeyRef@secret}]
     """,
     "pulsar": """
     url topic parameters@parameters payload@parameters tlsTrustCertsSecret@secret

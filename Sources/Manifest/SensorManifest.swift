@@ -48,6 +48,8 @@ package struct FiltersManifest: Sendable {
   package let time: TimeFilterManifest?
   /// Lua; nil where there is none.
   package let script: ScriptManifest?
+  /// `signalbox.paths`; nil where there is none.
+  package let paths: PathFilterManifest?
   /// Joins the items of `exprs`.
   package let exprLogicalOperator: LogicalOperator
   /// Joins the items of `data`.
@@ -62,6 +64,17 @@ package struct ExprFilterManifest: Sendable {
   package let fields: [(name: String, path: String)]
   package let mark: Mark
   /// The path of the item from the document's root.
+  package let field: String
+}
+
+/// `filters.signalbox`: which changed paths of a push are wanted.
+package struct PathFilterManifest: Sendable {
+  /// Globs; those that begin with `!` are for paths that are not wanted.
+  package let patterns: [String]
+  /// Whether a push passes whose paths are not all known.
+  package let passesTruncated: Bool
+  package let mark: Mark
+  /// The path of the list from the document's root.
   package let field: String
 }
 
@@ -232,6 +245,7 @@ extension DocumentReader {
           field: block.child("script")
         )
     }
+    let paths = block.block("signalbox").flatMap(pathFilter)
     let dataJoin = logicalOperator(block, "dataLogicalOperator")
     let data = block.contains("data") ? block.blocks("data").compactMap(dataFilter) : nil
     block.finish()
@@ -241,10 +255,29 @@ extension DocumentReader {
       context: context,
       time: time,
       script: script,
+      paths: paths,
       exprLogicalOperator: exprJoin,
       dataLogicalOperator: dataJoin,
       filtersLogicalOperator: join
     )
+  }
+
+  private func pathFilter(_ block: Block) -> PathFilterManifest? {
+    let patterns = block.strings("paths")
+    let word = block.string("whenTruncated") ?? "pass"
+    if !["pass", "refuse"].contains(word) {
+      block.error("whenTruncated", "found '\(word)', expected pass or refuse")
+    }
+    if patterns == nil { block.error("paths", "found nothing, expected a list of patterns") }
+    block.finish()
+    return patterns.map {
+      PathFilterManifest(
+        patterns: $0,
+        passesTruncated: word == "pass",
+        mark: block.mark(of: "paths"),
+        field: block.child("paths")
+      )
+    }
   }
 
   private func exprFilter(_ block: Block) -> ExprFilterManifest {

@@ -1,5 +1,16 @@
 import Yams
 
+/// The documents of YAML text that stands inside something else; marks count from its first line.
+/// - Parameter file: what problems name as the file.
+package func yamlDocuments(
+  _ text: String,
+  file: String,
+  _ diagnostics: Diagnostics
+) -> [Node] {
+  var reader = YAMLReader(file: file, diagnostics: diagnostics)
+  return reader.documents(text)
+}
+
 /// Reads YAML (JSON included) with the scalars of the YAML 1.2 core schema.
 struct YAMLReader {
   let file: String

@@ -32,7 +32,23 @@ package struct Instruments: Sendable {
   /// `sensor`, `trigger`: chains that were cut at the hop limit.
   package let loopsStopped: Counter
 
+  /// `source`, `event`, `number`, `of`: what sources say of what they read, such as the `lag` of a
+  /// partition.
+  package let sourceNumbers: Gauge
+  /// `source`, `event`, `error`: errors of what sources read.
+  package let sourceErrors: Counter
+
   package init(in metrics: Metrics) {
+    sourceNumbers = metrics.gauge(
+      "signalbox_source_number",
+      help: "What event sources say of what they read.",
+      labels: ["source", "event", "number", "of"]
+    )
+    sourceErrors = metrics.counter(
+      "signalbox_source_errors_total",
+      help: "Errors of what event sources read.",
+      labels: ["source", "event", "error"]
+    )
     requests = metrics.counter(
       "signalbox_http_requests_total",
       help: "HTTP requests answered.",

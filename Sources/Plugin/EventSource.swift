@@ -68,6 +68,9 @@ package struct SourcePlace: Sendable, Equatable {
 
 /// One path on one port.
 package struct Route: Sendable {
+  /// Stands for the socket file `DATA/push.sock`, which only the program's user can open.
+  package static let pushSocket = 0
+
   package let port: Int
   /// Matched exactly against the path as sent.
   package let path: String
@@ -143,6 +146,9 @@ package protocol SourceHost: Sendable {
   /// - Throws: `OutboundError`.
   func send(_ request: OutboundRequest) async throws(OutboundError) -> OutboundResponse
 
+  /// Shows a number in the metrics.
+  func show(_ reading: SourceReading, from name: EventSourceName)
+
   /// Writes a line to the program's log for the operator.
   func log(_ level: SourceLogLevel, _ message: String, _ fields: [(String, String)])
 
@@ -210,6 +216,18 @@ extension SourceHost {
 
   /// Suspends for `wait` or until the task is cancelled; at once where nothing runs.
   package func sleep(for wait: Duration) async { await loop?.sleep(for: wait) }
+}
+
+/// A number that an operator looks for.
+package enum SourceReading: Sendable {
+  /// The number called `name` of one thing that the source reads: a partition, a client.
+  case number(_ name: String, of: String, Double)
+  /// The source does not read that thing any more.
+  case gone(_ name: String, of: String)
+  /// One more error, by its name.
+  case errors(String)
+  /// One more message that was on the log already.
+  case skipped
 }
 
 /// How much a line concerns the operator.

@@ -54,6 +54,10 @@ struct FilteredHost: SourceHost {
     try await host.send(request)
   }
 
+  func show(_ reading: SourceReading, from name: EventSourceName) {
+    host.show(reading, from: name)
+  }
+
   func log(_ level: SourceLogLevel, _ message: String, _ fields: [(String, String)]) {
     host.log(level, message, fields)
   }

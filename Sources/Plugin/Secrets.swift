@@ -29,4 +29,11 @@ package protocol SecretStore: Sendable {
   /// The live values of a secret: `key`, and `key.previous` where that exists.
   /// - Throws: `SecretError` when `key` itself cannot be had.
   func liveSecrets(name: String, key: String) throws(SecretError) -> [Secret]
+
+  /// Whether every secret is found and none is real, as in a rehearsal: a certificate is then none.
+  var holdsPlaceholders: Bool { get }
+}
+
+extension SecretStore {
+  package var holdsPlaceholders: Bool { false }
 }

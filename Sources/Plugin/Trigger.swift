@@ -2,6 +2,7 @@ package import Cluster
 package import Event
 package import HTTPClient
 package import JSON
+package import KafkaClient
 package import Manifest
 package import Posix
 
@@ -162,6 +163,11 @@ package protocol TriggerHost: Sendable {
   /// Suspends until `process` ends, `limit` has passed or the task is cancelled; the caller then
   /// looks which.
   func waitForEnd(of process: ProcessHandle?, atMost limit: Duration?) async
+  /// Writes a message to a Kafka topic with the producer of these settings, which is shared, and
+  /// waits for its delivery report.
+  /// - Throws: `KafkaSettingError` or `KafkaError`.
+  func send(_ record: KafkaRecord, _ settings: KafkaSettings, mask: SecretMask) async throws
+    -> KafkaReceipt
   /// Writes a line to the program's log for the operator (the `log` trigger).
   func log(_ message: String, _ fields: [(String, String)])
   /// The cluster of the installation.

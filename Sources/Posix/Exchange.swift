@@ -23,11 +23,25 @@ extension Socket {
   }
 
   /// The same over a socket file.
-  package static func exchange(_ bytes: [UInt8], path: String) throws(SystemError) -> [UInt8] {
+  /// - Parameter limit: how long each call waits for the other side; nil: for ever.
+  package static func exchange(
+    _ bytes: [UInt8],
+    path: String,
+    atMost limit: Duration? = nil
+  ) throws(SystemError) -> [UInt8] {
     let raw = try retryingInterrupts("socket", path) {
       socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
     }
     let connection = FileDescriptor(owning: raw)
+    if let limit {
+      let (seconds, attoseconds) = limit.components
+      var time = timeval(tv_sec: Int(seconds), tv_usec: Int(attoseconds / 1_000_000_000_000))
+      for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
+        try retryingInterrupts("setsockopt", path) {
+          unsafe setsockopt(raw, SOL_SOCKET, option, &time, socklen_t(MemoryLayout<timeval>.size))
+        }
+      }
+    }
     try unsafe withUnixAddress(path) { (address, length) throws(SystemError) in
       try retryingInterrupts("connect", path) { unsafe connect(raw, address, length) }
     }

@@ -120,6 +120,13 @@ package enum Files {
     }
   }
 
+  /// The absolute path without links. Wraps `realpath`.
+  package static func resolved(_ path: String) throws(SystemError) -> String {
+    guard let found = unsafe realpath(path, nil) else { throw SystemError("realpath", path) }
+    defer { unsafe free(found) }
+    return unsafe String(cString: found)
+  }
+
   /// The folder that holds `path`; `.` for a bare name.
   package static func parent(of path: String) -> String {
     guard let slash = path.lastIndex(of: "/") else { return "." }

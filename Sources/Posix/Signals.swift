@@ -1,15 +1,24 @@
 import CLinux
 import Glibc
 
+extension FileDescriptor {
+  /// A counter from zero that is readable once something was added to it, and never blocks
+  /// (`eventfd`).
+  package static func counter() throws(SystemError) -> FileDescriptor {
+    let raw = try retryingInterrupts("eventfd") {
+      eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
+    }
+    return FileDescriptor(owning: raw)
+  }
+}
+
 /// Signals as readable events.
 package enum Signals {
   /// A descriptor that becomes readable when one of `signals` arrives; they do nothing else any
   /// more. A signal belongs to the descriptor that asked last.
   package static func descriptor(_ signals: [Int32]) throws(SystemError) -> FileDescriptor {
-    let raw = try retryingInterrupts("eventfd") {
-      eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
-    }
-    let descriptor = FileDescriptor(owning: raw)
+    let descriptor = try FileDescriptor.counter()
+    let raw = descriptor.raw
     for signal in signals {
       try retryingInterrupts("sigaction") { clinux_forward_signal(signal, raw) }
     }

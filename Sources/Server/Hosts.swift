@@ -5,6 +5,7 @@ import Event
 import Expression
 import HTTPClient
 import JSON
+import KafkaClient
 import Logging
 import Observe
 import Plugin
@@ -66,6 +67,17 @@ struct BusSourceHost: SourceHost {
     )
   }
 
+  func show(_ reading: SourceReading, from name: EventSourceName) {
+    let labels = ["\(name.namespace)/\(name.source)", name.event]
+    switch reading {
+    case .number(let number, let thing, let value):
+      instruments.sourceNumbers.set(value, labels + [number, thing])
+    case .gone(let number, let thing): instruments.sourceNumbers.set(0, labels + [number, thing])
+    case .errors(let error): instruments.sourceErrors.increment(labels + [error])
+    case .skipped: instruments.duplicates.increment(labels)
+    }
+  }
+
   func cause(verifying header: String) -> Cause? { key?.cause(verifying: header) }
 
   func now() -> Timestamp { Timestamp(nanoseconds: wallClockNanoseconds()) }
@@ -74,6 +86,8 @@ struct BusSourceHost: SourceHost {
 
   func countRefused(_ name: EventSourceName, _ reason: String) {
     instruments.refused.increment(["\(name.namespace)/\(name.source)", name.event, reason])
+    // What a filter does not want is no trouble, and may be most of what comes.
+    guard reason != "filtered" else { return }
     logger.info("refused a request", metadata: ["source": "\(name)", "reason": "\(reason)"])
   }
 
@@ -102,7 +116,25 @@ struct EngineTriggerHost: TriggerHost {
   let jobs: String
   /// nil where nothing is going to be fired.
   let loop: EventLoop?
+  /// nil where nothing is going to be fired.
+  let kafka: KafkaProducers?
   let cluster: ClusterAccess
+
+  func send(_ record: KafkaRecord, _ settings: KafkaSettings, mask: SecretMask) async throws
+    -> KafkaReceipt
+  {
+    guard let kafka else { throw KafkaError.closed }
+    let logger = logger
+    let observer = KafkaObserver(
+      log: { level, line in
+        logger.log(
+          level: level == .error ? .error : level == .warning ? .warning : .info,
+          "kafka trigger: \(mask.applied(to: line))"
+        )
+      }
+    )
+    return try await kafka.send(record, settings, observer)
+  }
 
   func send(_ request: OutboundRequest) async throws(OutboundError) -> OutboundResponse {
     guard let http else { throw OutboundError(.cancelled, "nothing is running") }

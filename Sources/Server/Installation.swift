@@ -8,6 +8,7 @@ import Expression
 import HTTP
 import HTTPClient
 import JSON
+import KafkaClient
 import Logging
 import Manifest
 import Observe
@@ -36,6 +37,8 @@ actor Installation {
   let startup: Startup
   private(set) var console: HTTPServer?
   private var control: HTTPServer?
+  private var pushes: HTTPServer?
+  private let pushRoutes = PortRoutes([])
 
   struct Listener {
     let server: HTTPServer
@@ -109,6 +112,7 @@ actor Installation {
       bus: log,
       loop: engineLoop,
       sourceLoop: sourceLoop,
+      kafka: KafkaProducers(loop: sourceLoop),
       http: http,
       allowOutbound: configuration.allowOutbound,
       key: try InstallationKey(configuration.data),
@@ -178,6 +182,12 @@ actor Installation {
         host: configuration.consoleAddress
       )
     )
+    pushRoutes.replace(with: plan.pushRoutes)
+    pushes = try await HTTPServer(
+      path: configuration.data + "/push.sock",
+      loops: [loops[0]],
+      handler: pushRoutes
+    )
     await works.replace(with: plan.made)
     report("console on \(configuration.consoleAddress):\(configuration.consolePort)")
     startup.sockets.closeOwn()
@@ -214,6 +224,7 @@ actor Installation {
   /// Stops taking requests, finishes those that were accepted, and closes the log.
   func stop() async {
     if let control { await control.shutdown(grace: .seconds(1)) }
+    if let pushes { await pushes.shutdown(grace: .seconds(1)) }
     // All at once: one that waits for an answer must not keep the others serving.
     await withDiscardingTaskGroup { group in
       for listener in listeners.values {
@@ -225,6 +236,7 @@ actor Installation {
     await engine.stop()
     await parts.cluster.close()
     await parts.http?.close()
+    await parts.kafka?.close()
     await log.close()
     engine.loop.stop()
     for loop in loops + [sourceLoop] { loop.stop() }
@@ -262,6 +274,7 @@ actor Installation {
       }
     }
     listeners.merge(opened) { old, _ in old }
+    pushRoutes.replace(with: next.pushRoutes)
     await works.replace(with: next.made)
     plan = next
     logger.info(
@@ -329,6 +342,8 @@ struct Parts: Sendable {
   let loop: EventLoop?
   /// nil where nothing runs.
   var sourceLoop: EventLoop?
+  /// nil where nothing runs.
+  var kafka: KafkaProducers?
   let places = SourcePlaces()
   let http: HTTPClient?
   let allowOutbound: AllowList
@@ -364,6 +379,7 @@ struct Parts: Sendable {
         key: key,
         jobs: jobs,
         loop: loop,
+        kafka: kafka,
         cluster: cluster
       ),
       jq: jq,

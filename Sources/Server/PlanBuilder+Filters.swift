@@ -41,6 +41,11 @@ extension PlanBuilder {
         ScriptFilter($0)
       }
     }
+    filter.paths = manifest.paths.flatMap { paths in
+      compiled(paths.mark, paths.field) { () throws(FilterError) in
+        try PathFilter(paths.patterns, passesTruncated: paths.passesTruncated)
+      }
+    }
     return filter
   }
 

@@ -28,9 +28,13 @@ struct PlanBuilder {
     /// `namespace/source/event` and kind, for the start's message.
     var sources: [String] { made.map { "\($0.name) (\($0.kind))" } }
 
+    /// What is served on the socket file for pushes.
+    var pushRoutes: [Route] { routes.filter { $0.port == Route.pushSocket } }
+
     /// In the order of the ports.
     var routesByPort: [(Int, [Route])] {
-      Dictionary(grouping: routes, by: \.port).sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+      Dictionary(grouping: routes.filter { $0.port != Route.pushSocket }, by: \.port)
+        .sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
   }
 

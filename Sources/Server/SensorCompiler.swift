@@ -79,6 +79,7 @@ package struct SensorCompiler: Sendable {
         key: nil,
         jobs: "",
         loop: nil,
+        kafka: nil,
         cluster: .none
       ),
       jq: jq,
@@ -90,6 +91,8 @@ package struct SensorCompiler: Sendable {
 
 /// A value for every secret: what is tried must not need the real ones.
 private struct PlaceholderSecrets: SecretStore {
+  let holdsPlaceholders = true
+
   func secret(name: String, key: String) throws(SecretError) -> Secret {
     Secret(Array("secret \(name)/\(key)".utf8))
   }

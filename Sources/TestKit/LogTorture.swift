@@ -28,6 +28,7 @@ package struct LogTorture {
   }
 
   private let seed: UInt64
+  private let site: LogCall?
   private var random: Seeded
   private var disk: FaultyDisk
   private var result = Result()
@@ -47,8 +48,10 @@ package struct LogTorture {
     }
   }
 
-  package init(seed: UInt64) {
+  /// - Parameter site: the call that is made to fail in each life; nil: any, or none.
+  package init(seed: UInt64, failing site: LogCall? = nil) {
     self.seed = seed
+    self.site = site
     random = Seeded(seed)
     disk = FaultyDisk(seed: seed)
   }
@@ -74,6 +77,10 @@ package struct LogTorture {
       codes[Int.random(in: 0..<codes.count, using: &random)]
     }
     switch Int.random(in: 0..<4, using: &random) {
+    case _ where site != nil:
+      disk.inject(site, code(&random))
+      // Some calls are made only where another one failed before.
+      disk.inject(.batchWrite, EIO, skipping: Int.random(in: 0..<9, using: &random))
     case 0: break
     case 1:
       disk.inject(nil, code(&random), skipping: Int.random(in: 0..<150, using: &random))

@@ -5,8 +5,10 @@ package let triggerKinds: [TriggerKind] = [
   TriggerKind(ApplicationTrigger.self),
   TriggerKind(CommandTrigger.self),
   TriggerKind(HTTPTrigger.self),
+  TriggerKind(KafkaTrigger.self),
   TriggerKind(KubernetesTrigger.self),
   TriggerKind(LogTrigger.self),
+  TriggerKind(SlackTrigger.self),
   TriggerKind(RolloutTrigger.self),
   TriggerKind(WorkflowTrigger.self),
 ]

@@ -74,7 +74,7 @@ struct EvalLanguage: Sendable {
   let evaluate: @Sendable (String, JSONDocument?) throws(EvalError) -> EvalAnswer
 
   /// Every language, one entry each.
-  static let all = [expr, govaluate, condition, gjson]
+  static let all = [expr, govaluate, condition, gjson, template, lua, jq]
 
   private static let expr = EvalLanguage(
     name: "expr",

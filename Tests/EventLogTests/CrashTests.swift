@@ -15,9 +15,16 @@ import Testing
     }
     #expect(total.failures == [])
     #expect(total.acknowledged > 5000)
-    // The rest needs more luck than fits here; the command makes all of them fail.
+    // What luck did not reach is made to fail on purpose.
+    for site in LogCall.allCases where total.failed[site] == nil {
+      for seed in UInt64(1)...200 where total.failed[site] == nil {
+        var torture = LogTorture(seed: seed, failing: site)
+        total.add(await torture.run())
+      }
+    }
+    #expect(total.failures == [])
     let spared = LogCall.allCases.filter { total.failed[$0] == nil }
-    #expect(spared.count <= 8, "never failed: \(spared)")
+    #expect(spared.isEmpty, "never failed: \(spared)")
   }
 
   @Test("recovery may be interrupted by a crash at each of its calls")

@@ -10,6 +10,7 @@ import Synchronization
 final class RecordingHost: SourceHost, SecretStore {
   private struct State {
     var events: [Event] = []
+    var identities: Set<Event.Identity> = []
     var reasons: [String] = []
     var lines: [String] = []
     var places: [EventSourceName: [String: JSON]] = [:]
@@ -23,6 +24,11 @@ final class RecordingHost: SourceHost, SecretStore {
   /// Values by `name/key`.
   private let values: [String: String]
   let loop: EventLoop?
+  /// What is appended, as it comes.
+  let appended: AsyncStream<Event>
+  private let telling: AsyncStream<Event>.Continuation
+  private let logged: AsyncStream<String>
+  private let logging: AsyncStream<String>.Continuation
 
   /// Of the wall clock.
   private let seconds: Int64
@@ -31,6 +37,8 @@ final class RecordingHost: SourceHost, SecretStore {
   init(secrets values: [String: String] = [:], loop: EventLoop? = nil, seconds: Int64 = 0) {
     self.values = values
     self.seconds = seconds
+    (appended, telling) = AsyncStream.makeStream()
+    (logged, logging) = AsyncStream.makeStream()
     self.loop = loop
   }
 
@@ -59,8 +67,9 @@ final class RecordingHost: SourceHost, SecretStore {
     state.withLock { state in
       for place in places { state.places[name, default: [:]][place.key] = place.value }
       return events.map { event in
-        let isDuplicate = state.events.contains { $0.identity == event.identity }
+        let isDuplicate = !state.identities.insert(event.identity).inserted
         if !isDuplicate { state.events.append(event) }
+        telling.yield(event)
         return Stored(isDuplicate: isDuplicate)
       }
     }
@@ -74,9 +83,24 @@ final class RecordingHost: SourceHost, SecretStore {
     throw OutboundError(.cancelled, "this host sends nothing")
   }
 
+  func show(_ reading: SourceReading, from name: EventSourceName) {}
+
   func log(_ level: SourceLogLevel, _ message: String, _ fields: [(String, String)]) {
     let line = ([message] + fields.map { "\($0.0)=\($0.1)" }).joined(separator: " ")
     state.withLock { $0.lines.append(line) }
+    logging.yield(line)
+  }
+
+  /// What is appended next.
+  func nextEvent() async -> Event? {
+    for await event in appended { return event }
+    return nil
+  }
+
+  /// Waits until so many lines were logged that `isMeant` holds for.
+  func line(_ count: Int = 1, _ isMeant: (String) -> Bool) async throws {
+    if lines.count(where: isMeant) >= count { return }
+    for await _ in logged where lines.count(where: isMeant) >= count { return }
   }
 
   func cause(verifying header: String) -> Cause? { nil }
@@ -84,7 +108,7 @@ final class RecordingHost: SourceHost, SecretStore {
   var world: TemplateWorld {
     TemplateWorld(
       now: { GoTime(seconds: 0, nanoseconds: 0, zone: .utc) },
-      zoneFile: { _ in nil },
+      zoneFile: { try? Files.read("/usr/share/zoneinfo/" + $0, limit: 1 << 20) },
       random: { 4 }
     )
   }

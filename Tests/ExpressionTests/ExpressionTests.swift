@@ -99,6 +99,14 @@ import Testing
     #expect(DataFilters([missing, present], join: .any).evaluate(data, at: time) == .pass)
   }
 
+  @Test("no expression is all of none, and not one of them")
+  func noExpressions() {
+    let time = FilterTime(seconds: 0, nanoseconds: 0)
+    let data = FilterData(Array("{}".utf8))
+    #expect(ExprFilters([], join: .all).evaluate(data, at: time) == .pass)
+    #expect(ExprFilters([], join: .any).evaluate(data, at: time) != .pass)
+  }
+
   @Test("a pattern that RE2 does not know is refused", arguments: ["(", "a(?=b)", "\\1", "[z-a]"])
   func refusedPatterns(pattern: String) {
     #expect(throws: FilterError.self) {

@@ -55,6 +55,26 @@ import Testing
     )
   }
 
+  @Test("what newer releases changed is as in them")
+  func changed() throws {
+    let workers = workers(count: 1)
+    let text = """
+      {a: ("12" | gsub(""; "-")), b: ("ab" | gsub("$"; "!")), c: ("a1b" | gsub("[0-9]*"; "-")),
+      d: ("héab" | gsub("(?<x>a)"; "<\\(.x)>")), e: [limit(0; 1, 2)], f: [skip(1; 1, 2)]}
+      """
+    #expect(
+      try run(text, in: workers) == [
+        "a": "-1-2-", "b": "ab!", "c": "-a-b-", "d": "hé<a>b", "e": [], "f": [2],
+      ]
+    )
+    for failing in [
+      "{a: infinite}", "{a: (null | abs)}", "{a: (1 | ltrimstr(\"x\"))}", "{a: 1e999}",
+    ] {
+      #expect(throws: JQError.self, "\(failing)") { try run(failing, in: workers) }
+    }
+    #expect(throws: JQError.self) { try run(".", ["n": .number("1e400")], in: workers) }
+  }
+
   @Test(
     "a program without end, or too large, fails alone",
     arguments: [

@@ -64,12 +64,23 @@ private func document(_ text: String) throws -> JSON { try JSON(parsing: Array(t
       ("('abc'):match('()c')", "3"), ("('a-b'):gsub('[%-]', '+')", "a+b"),
       ("('x]y'):match('[]]')", "]"), ("tostring(1/3)", "0.3333333333333333"),
       ("tostring(2^53)", "9007199254740992"), ("tostring(1e21)", "1e+21"),
-      ("tostring(-0.00001)", "-1e-05"), ("os.time()", "42"), ("os.date('!%Y', 0)", "1970"),
+      ("tostring(-0.00001)", "-1e-05"), ("os.time()", "42"), ("('héß'):upper()", "HÉß"),
+      ("('ÀΩЖ\\255'):lower():sub(1, 6)", "àωж"), ("math.huge", "1.7976931348623157e+308"),
+      ("('%s|%5s|%d%%'):format(nil, true, 3.9)", "nil| true|3%"), ("('%s'):format(1/0)", "+Inf"),
+      ("select(2, pcall(function() error('x') end))", "<string>:1: x"),
+      ("os.date('!%Y', 0)", "1970"),
     ]
   )
   func language(expression: String, wanted: String) throws {
     let script = "local x = \(expression) return {x = tostring(x)}"
     #expect(try LuaScript(script).transform([:], now: 42) == ["x": .string(wanted)])
+  }
+
+  @Test("a number that no float holds is an error of the data")
+  func range() throws {
+    #expect(throws: LuaError.self) {
+      try LuaScript("return true").passes(["n": .number("1e400")], now: 0)
+    }
   }
 
   @Test("an error names the line and shows it")

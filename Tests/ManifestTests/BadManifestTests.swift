@@ -145,23 +145,23 @@ struct Case: CustomTestStringConvertible, Sendable {
         + "of that name in an event source; the first is at f:4:18"
     ),
     Case(
-      eventSource("{kafka: {a: {}}, webhok: {}}"),
-      "4:8: error: spec.kafka: is not supported yet",
+      eventSource("{redis: {a: {}}, webhok: {}}"),
+      "4:8: error: spec.redis: is not supported yet",
       "4:24: error: spec.webhok: found an unknown key 'webhok'; did you mean 'webhook'?"
     ),
     // What is not built yet is known to the bottom.
     Case(
-      eventSource("{kafka: {a: {urll: x, tls: {caCert: x}}}, sns: {b: 1}}"),
-      "4:8: error: spec.kafka: is not supported yet",
-      "4:20: error: spec.kafka.a.urll: found an unknown key 'urll'; did you mean 'url'?",
-      "4:35: error: spec.kafka.a.tls.caCert: found an unknown key 'caCert', expected one of "
+      eventSource("{nats: {a: {urll: x, tls: {caCert: x}}}, sns: {b: 1}}"),
+      "4:8: error: spec.nats: is not supported yet",
+      "4:19: error: spec.nats.a.urll: found an unknown key 'urll'; did you mean 'url'?",
+      "4:34: error: spec.nats.a.tls.caCert: found an unknown key 'caCert', expected one of "
         + "caCertSecret, clientCertSecret, clientKeySecret, enabled, insecureSkipVerify",
-      "4:49: error: spec.sns: is not supported yet",
-      "4:58: error: spec.sns.b: found a number, expected a mapping"
+      "4:48: error: spec.sns: is not supported yet",
+      "4:57: error: spec.sns.b: found a number, expected a mapping"
     ),
     Case(
-      eventSource("{kafka: {a: {}}, sns: {a: {}}}"),
-      "4:8: error: spec.kafka: is not supported yet",
+      eventSource("{redis: {a: {}}, sns: {a: {}}}"),
+      "4:8: error: spec.redis: is not supported yet",
       "4:24: error: spec.sns: is not supported yet",
       "4:30: error: spec.sns.a: found the event name 'a' again, expected one entry of that name in "
         + "an event source; the first is at f:4:16"

@@ -13,7 +13,6 @@ let notSupportedYet: [String: [String]] = [
   "event-sources/gcp-pubsub.yaml": ["spec.pubSub"],
   "event-sources/generic.yaml": ["spec.generic"],
   "event-sources/hdfs.yaml": ["spec.hdfs"],
-  "event-sources/kafka.yaml": ["spec.kafka"],
   "event-sources/minio.yaml": ["spec.minio"],
   "event-sources/mqtt.yaml": ["spec.mqtt"],
   "event-sources/nats.yaml": ["spec.nats"],

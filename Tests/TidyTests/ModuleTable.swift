@@ -3,6 +3,7 @@
 let moduleTable: [(module: String, imports: Set<String>)] = [
   ("Posix", ["CLinux", "DequeModule", "HeapModule"]),
   ("TLS", ["COpenSSL"]),
+  ("KafkaClient", ["CRdKafka", "Posix", "DequeModule"]),
   ("JSON", []),
   ("HTTPClient", ["CCurl", "Posix"]),
   ("Event", ["TLS", "JSON"]),
@@ -15,10 +16,22 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
   ("Observe", ["Logging"]),
   ("Cluster", ["Posix", "JSON", "HTTPClient", "Manifest"]),
   (
-    "Plugin", ["Posix", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "HTTP", "Cluster"]
+    "Plugin",
+    [
+      "KafkaClient", "Posix", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "HTTP",
+      "Cluster",
+    ]
   ),
-  ("EventSources", ["TLS", "JSON", "Event", "Manifest", "HTTP", "Plugin"]),
-  ("Triggers", ["Posix", "JSON", "HTTPClient", "Event", "Manifest", "Cluster", "Plugin"]),
+  (
+    "EventSources",
+    [
+      "KafkaClient", "Posix", "TLS", "JSON", "Event", "Expression", "Manifest", "HTTP", "Plugin",
+    ]
+  ),
+  (
+    "Triggers",
+    ["KafkaClient", "Posix", "JSON", "HTTPClient", "Event", "Manifest", "Cluster", "Plugin"]
+  ),
   (
     "Engine",
     [
@@ -29,7 +42,8 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
   (
     "Server",
     [
-      "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Manifest", "Sensor", "HTTP",
+      "KafkaClient", "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Manifest",
+      "Sensor", "HTTP",
       "Bus",
       "EventLog", "Observe", "Cluster", "Plugin", "EventSources", "Triggers", "Engine", "Logging",
     ]
@@ -43,7 +57,7 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
     [
       "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Bus", "EventLog", "Manifest",
       "Observe",
-      "Triggers",
+      "EventSources", "Triggers",
       "Server", "Rehearsal",
       "ArgumentParser", "Logging", "Dispatch",
     ]

@@ -64,6 +64,24 @@ import Testing
     }
   }
 
+  @Test("secrets are compared by one function, which takes its time")
+  func comparisons() {
+    var users = 0
+    for file in swiftFiles("Sources") {
+      let isHome = file.name == "TLS/HMAC.swift"
+      for line in file.text.split(separator: "\n") {
+        let code = line.prefix { $0 != "/" }
+        if code.contains("memcmp(") { #expect(isHome, "\(file.name): \(line)") }
+        let compares = code.contains("==") || code.contains("!=")
+        if code.contains("reveal()"), compares {
+          #expect(code.contains("Key(") || code.contains("isEmpty"), "\(file.name): \(line)")
+        }
+        if code.contains("constantTimeEquals(") { users += 1 }
+      }
+    }
+    #expect(users > 6)
+  }
+
   @Test("tests wait for what happens, not for the clock")
   func noSleeps() {
     for file in swiftFiles("Tests") { #expect(!sleeps(file.text), "\(file.name)") }

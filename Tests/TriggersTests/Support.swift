@@ -3,6 +3,7 @@ import Event
 import Glibc
 import HTTPClient
 import JSON
+import KafkaClient
 import Manifest
 import Plugin
 import Posix
@@ -66,6 +67,12 @@ final class Host: TriggerHost {
 
   func waitForEnd(of process: ProcessHandle?, atMost limit: Duration?) async {
     await loop.waitForEnd(of: process, atMost: limit)
+  }
+
+  func send(_ record: KafkaRecord, _ settings: KafkaSettings, mask: SecretMask) async throws
+    -> KafkaReceipt
+  {
+    throw KafkaError.closed
   }
 
   func log(_ message: String, _ fields: [(String, String)]) {

@@ -27,15 +27,27 @@ extension VectorFormat {
           guard let bytes = try parameters.payload(&events), !bytes.isEmpty else { return "none" }
           return String(decoding: bytes, as: UTF8.self)
         }
+        if item.items("parameters").contains(where: { isUnknown($0, members.map(\.key)) }) {
+          return "error"
+        }
         let object = Array(item.text("object").utf8)
-        return String(decoding: try parameters.applied(to: object, &events), as: UTF8.self)
+        let applied = try parameters.applied(to: object, &events)
+        return applied.isEmpty ? "none" : String(decoding: applied, as: UTF8.self)
       } catch is ParameterError { return "error" } catch is JSONPathError {
         return "error"
-      } catch is UnknownOperation { return "error" }
+      }
     }
   )
 
-  private struct UnknownOperation: Error {}
+  /// Whether a parameter that counts has an operation there is none of. A manifest with one is not
+  /// loaded; the original finds out when it gets there, and never in a payload.
+  private static func isUnknown(_ parameter: JSON, _ dependencies: [String]) -> Bool {
+    let source = parameter["src"] ?? .null
+    let operation = parameter.text("operation")
+    guard !operation.isEmpty, Parameter.Operation(rawValue: operation) == nil else { return false }
+    let hasValue = source["value"] != nil && source["value"] != .null
+    return hasValue || dependencies.contains(source.text("dependencyName"))
+  }
 
   private static func parameter(_ item: JSON, _ run: VectorRun) throws -> Parameter {
     let source = item["src"] ?? .null
@@ -51,10 +63,6 @@ extension VectorFormat {
       }
     }
     let destination = item.text("dest")
-    let operation = item.text("operation")
-    if !operation.isEmpty, Parameter.Operation(rawValue: operation) == nil {
-      throw UnknownOperation()
-    }
     return Parameter(
       dependency: source.text("dependencyName"),
       data: Parameter.Selector(key: try path("dataKey"), template: template("dataTemplate")),
@@ -65,7 +73,7 @@ extension VectorFormat {
       value: source["value"] == .null ? nil : source["value"].map(\.asText),
       useRawData: source["useRawData"] == true,
       destination: destination.isEmpty ? nil : try JSONDestination(destination),
-      operation: Parameter.Operation(rawValue: operation) ?? .overwrite
+      operation: Parameter.Operation(rawValue: item.text("operation")) ?? .overwrite
     )
   }
 }

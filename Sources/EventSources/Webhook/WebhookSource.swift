@@ -79,6 +79,14 @@ package struct WebhookSource: EventSource, RequestHandler {
   }
 
   private func receive(_ request: Request) async -> Response {
+    do throws(CloudEvent.Problem) {
+      if request.head.method != "GET", let events = try CloudEvent.events(in: request) {
+        return await receive(events, request)
+      }
+    } catch {
+      host.countRefused(name, "body")
+      return refusal(400, "the request is no CloudEvent: \(error.words)")
+    }
     let body: [UInt8]
     if request.head.method == "GET" {
       body = JSON.object(formFields(request.head.query)).encoded()
@@ -117,6 +125,37 @@ package struct WebhookSource: EventSource, RequestHandler {
       digest: known?.comparesBodies == true ? hexadecimal(SHA256.digest(body).prefix(16)) : nil
     )
     return await store(event, name, host)
+  }
+
+  /// CloudEvents keep their id, type and time; their source and everything else is beside the body
+  /// under `cloudEvent`.
+  private func receive(_ events: [CloudEvent], _ request: Request) async -> Response {
+    let cause = cause(request.head.headers)
+    let received = events.map { event in
+      let attributes = JSON.object([
+        .init(key: "cloudEvent", value: .object(event.attributes))
+      ]).encoded()
+      return Event(
+        id: event.id,
+        namespace: name.namespace,
+        bus: name.bus,
+        source: name.source,
+        type: event.type,
+        subject: name.event,
+        time: event.time ?? host.now(),
+        data: payload(
+          headersKey: "header",
+          request.head.headers,
+          body: event.body,
+          metadata: context.metadata,
+          further: attributes.dropFirst().dropLast()
+        ),
+        cause: cause,
+        // An id is its sender's own: the same one of another source is another event.
+        digest: hexadecimal(SHA256.digest(Array("\(event.source) \(event.id)".utf8)).prefix(16))
+      )
+    }
+    return await store(received, name, host)
   }
 
   /// The firing of ours that the request comes from.

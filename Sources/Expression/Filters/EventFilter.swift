@@ -33,6 +33,8 @@ package struct EventFilter: Sendable {
   /// What cannot be read is an error of every event, which only mode `argo-1.9` asks for.
   package var time: Result<TimeFilter, FilterError>?
   package var script: (any DataJudge)?
+  /// `signalbox.paths`.
+  package var paths: (any DataJudge)?
   /// `filtersLogicalOperator`.
   package var join: FilterJoin
   package var mode: CompatibilityMode
@@ -43,7 +45,7 @@ package struct EventFilter: Sendable {
   }
 
   /// Whether an event's data are looked at.
-  package var readsData: Bool { exprs != nil || data != nil || script != nil }
+  package var readsData: Bool { exprs != nil || data != nil || script != nil || paths != nil }
 
   package func evaluate(_ event: FilterSubject) -> FilterVerdict {
     var tally = Tally(join: join, mode: mode)
@@ -54,6 +56,7 @@ package struct EventFilter: Sendable {
     if let script, !tally.isOver {
       tally.add("script", script.evaluate(event.data, at: event.time))
     }
+    if let paths, !tally.isOver { tally.add("paths", paths.evaluate(event.data, at: event.time)) }
     return tally.verdict
   }
 

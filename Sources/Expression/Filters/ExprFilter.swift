@@ -65,7 +65,6 @@ package struct ExprFilters: DataJudge {
   }
 
   package func evaluate(_ data: FilterData, at time: FilterTime) -> FilterVerdict {
-    if filters.isEmpty { return .pass }
     switch data {
     case .absent: return .pass
     case .broken(let why): return .error("event data is not valid JSON: \(why)")
@@ -87,6 +86,6 @@ package struct ExprFilters: DataJudge {
     }
     if join == .all { return .pass }
     if let error { return .error(error) }
-    return .refused(refusal ?? "no expression has fields")
+    return .refused(refusal ?? "there is no expression with fields")
   }
 }

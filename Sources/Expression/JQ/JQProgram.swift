@@ -39,7 +39,7 @@ package struct JQProgram: Hashable, Sendable {
     "index, indices and the offsets of match count bytes in some places",
     "an object made by the program is visited in the order it was made, except by to_entries",
     "data nested deeper than 256 levels are refused",
-    "getpath, ltrimstr, splits and tojson treat wrong types as jq 1.6 does",
+    "getpath, splits and tojson treat wrong types as jq 1.6 does",
     "input, debug, stderr, halt and modules do not compile, even if the program defines them",
   ]
 
@@ -49,9 +49,27 @@ package struct JQProgram: Hashable, Sendable {
     "get_jq_origin",
   ]
 
-  /// What jq 1.7 and 1.8 added, on one line so that errors keep their line.
+  /// What jq 1.7 and 1.8 added or changed, on one line so that errors keep their line.
   private static let additions = """
-    def abs: if type == "number" and . < 0 then -. else . end; \
+    def abs: if type != "number" then error("\\(type) has no absolute value") \
+    elif . < 0 then -. else . end; \
+    def limit($n; f): if $n > 0 then label $out | foreach f as $item (0; . + 1; \
+    $item, if . >= $n then break $out else empty end) \
+    elif $n == 0 then empty else error("limit doesn't support negative count") end; \
+    def skip($n; f): if $n > 0 then foreach f as $item ($n; . - 1; if . < 0 then $item else empty end) \
+    elif $n == 0 then f else error("skip doesn't support negative count") end; \
+    def ltrimstr($x): if type != "string" or ($x | type) != "string" then error("ltrimstr of \\(type)") \
+    elif startswith($x) then .[($x | length):] else . end; \
+    def rtrimstr($x): if type != "string" or ($x | type) != "string" then error("rtrimstr of \\(type)") \
+    elif endswith($x) and ($x | length) > 0 then .[:length - ($x | length)] else . end; \
+    def gsub($re; f; $flags): . as $in | [match($re; $flags + "g")] as $found \
+    | [match("(?:" + $re + ")\\\\z"; $flags) | select(.length == 0 and .offset == ($in | length))] \
+    as $last | reduce ($found + $last)[] as $m ([0, "", false]; \
+    if .[2] and $m.length == 0 and $m.offset <= .[0] then . else \
+    [$m.offset + $m.length, .[1] + $in[.[0]:$m.offset] + ($m | reduce \
+    (.captures[] | select(.name != null)) as $c ({}; .[$c.name] = $c.string) | f), true] end) \
+    | .[1] + $in[.[0]:]; \
+    def gsub($re; f): gsub($re; f; ""); \
     def toarray: if type == "array" then . else [.] end; \
     def pick(f): . as $v | reduce path(f) as $p (null; setpath($p; $v | getpath($p))); \
     def ltrim: sub("^\\\\s+"; ""); def rtrim: sub("\\\\s+$"; ""); def trim: ltrim | rtrim; \

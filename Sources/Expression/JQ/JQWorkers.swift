@@ -49,7 +49,7 @@ package final class JQWorkers: Sendable {
     switch data {
     case .object:
       // The original visits members by their keys.
-      return try object(try answer(program, data.sorted.encoded()))
+      return try object(try answer(program, try data.sorted().encoded()))
     case .null:
       // The original has an empty object for null, and gives it back as null if it is the same.
       let output = try object(try answer(program, Array("{}".utf8)))
@@ -60,6 +60,21 @@ package final class JQWorkers: Sendable {
     }
   }
 
+  /// The first output for any data, whatever it is; nil for a program without one.
+  /// - Throws: `JQError`.
+  package func first(_ program: JQProgram, _ data: JSON) throws(JQError) -> JSON? {
+    let answer = try answer(program, try data.sorted().encoded())
+    let words = String(decoding: answer.text, as: UTF8.self)
+    switch answer.status {
+    case .nothing: return nil
+    case .error, .badInput, .syntax: throw JQError(.execution, words)
+    case .value:
+      do throws(JSONError) { return try JSON(parsing: answer.text) } catch {
+        throw JQError(.execution, "the output is not JSON: \(error)")
+      }
+    }
+  }
+
   private func object(_ answer: JQAnswer) throws(JQError) -> JSON {
     let words = String(decoding: answer.text, as: UTF8.self)
     switch answer.status {
@@ -67,10 +82,15 @@ package final class JQWorkers: Sendable {
     case .error, .badInput, .syntax: throw JQError(.execution, words)
     case .value: break
     }
-    do throws(JSONError) {
-      let json = try JSON(parsing: answer.text)
-      if case .object = json { return json }
-    } catch { throw JQError(.execution, "the output is not JSON: \(error)") }
+    let json: JSON
+    do throws(JSONError) { json = try JSON(parsing: answer.text) } catch {
+      throw JQError(.execution, "the output is not JSON: \(error)")
+    }
+    // libjq writes the largest number where it has an infinite one, which JSON has not.
+    if json.contains(number: "1.7976931348623157e+308") {
+      throw JQError(.execution, "the output has an infinite number")
+    }
+    if case .object = json { return json }
     throw JQError(.execution, "the output must be a JSON object")
   }
 
@@ -130,18 +150,34 @@ package final class JQWorkers: Sendable {
 }
 
 extension JSON {
-  /// Members by their keys, the last of one name.
-  fileprivate var sorted: JSON {
+  fileprivate func contains(number: String) -> Bool {
     switch self {
-    case .array(let items): return .array(items.map(\.sorted))
+    case .number(let text): text == number
+    case .array(let items): items.contains { $0.contains(number: number) }
+    case .object(let members): members.contains { $0.value.contains(number: number) }
+    default: false
+    }
+  }
+
+  /// Members by their keys, the last of one name.
+  /// - Throws: `JQError` for a number that is out of range.
+  fileprivate func sorted() throws(JQError) -> JSON {
+    switch self {
+    case .array(let items):
+      return .array(try items.map { (item) throws(JQError) in try item.sorted() })
     case .object(let members):
       var last: [ByteString: JSON] = [:]
       for member in members { last[ByteString(member.key)] = member.value }
       return .object(
-        last.sorted { $0.key < $1.key }.map {
-          Member(key: $0.key.description, value: $0.value.sorted)
+        try last.sorted { $0.key < $1.key }.map { (entry) throws(JQError) in
+          Member(key: entry.key.description, value: try entry.value.sorted())
         }
       )
+    case .number(let text):
+      guard let number = Double(text), number.isFinite else {
+        throw JQError(.execution, "the number \(text) is out of range")
+      }
+      return self
     default: return self
     }
   }

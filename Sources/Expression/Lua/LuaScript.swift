@@ -20,9 +20,9 @@ package struct LuaError: Error, Equatable, CustomStringConvertible {
 
   init(_ kind: Kind, _ words: String, script: String = "") {
     self.kind = kind
-    // Lua puts `script:LINE:` before its words.
+    // Lua puts `<string>:LINE:` before its words, as the original calls a script.
     let parts = words.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-    if parts.count == 3, parts[0] == "script", let line = Int(parts[1]) {
+    if parts.count == 3, parts[0] == "<string>", let line = Int(parts[1]) {
       message = String(parts[2].drop { $0 == " " })
       self.line = line
       let lines = script.split(separator: "\n", omittingEmptySubsequences: false)
@@ -91,12 +91,17 @@ package struct LuaScript: Sendable {
   /// - Throws: `LuaError` for data that are no object, what the script raises, and a result that
   ///   JSON does not have.
   package func transform(_ data: JSON, now: Int) throws(LuaError) -> JSON {
-    let tape = try run(try LuaTape.event(data), now: now, onlyTruth: false)
-    let result = try LuaTape.json(tape)
+    let result = try value(data, now: now)
     switch result {
     case .object, .array: return result
     default: throw LuaError(.result, "the script must return a table")
     }
+  }
+
+  /// The last value the script returns, whatever it is.
+  /// - Throws: `LuaError`, as `transform`.
+  package func value(_ data: JSON, now: Int) throws(LuaError) -> JSON {
+    try LuaTape.json(try run(try LuaTape.event(data), now: now, onlyTruth: false))
   }
 
   private func run(_ tape: [UInt8]?, now: Int, onlyTruth: Bool) throws(LuaError) -> [UInt8] {

@@ -17,14 +17,17 @@ enum LuaTape {
   static func event(_ data: JSON) throws(LuaError) -> [UInt8] {
     var tape: [UInt8] = []
     switch data {
-    case .object(let members): append(members, to: &tape)
-    case .null: append([], to: &tape)
+    case .object(let members): try append(members, to: &tape)
+    case .null: try append([], to: &tape)
     default: throw LuaError(.result, "the data must be a JSON object")
     }
     return tape
   }
 
-  private static func append(_ members: [JSON.Member], to tape: inout [UInt8]) {
+  private static func append(
+    _ members: [JSON.Member],
+    to tape: inout [UInt8]
+  ) throws(LuaError) {
     var last: [String: Int] = [:]
     for (place, member) in members.enumerated() { last[member.key] = place }
     let kept = members.enumerated().filter { place, member in
@@ -36,17 +39,20 @@ enum LuaTape {
     append(UInt64(kept.count), to: &tape)
     for member in kept {
       append(member.key, to: &tape)
-      append(member.value, to: &tape)
+      try append(member.value, to: &tape)
     }
   }
 
-  private static func append(_ value: JSON, to tape: inout [UInt8]) {
+  private static func append(_ value: JSON, to tape: inout [UInt8]) throws(LuaError) {
     switch value {
     case .null: tape.append(Tag.null.rawValue)
     case .bool(let truth): tape.append((truth ? Tag.true : Tag.false).rawValue)
     case .number(let text):
+      guard let number = Double(text), number.isFinite else {
+        throw LuaError(.result, "the number \(text) is out of range")
+      }
       tape.append(Tag.number.rawValue)
-      append((Double(text) ?? 0).bitPattern, to: &tape)
+      append(number.bitPattern, to: &tape)
     case .string(let text):
       tape.append(Tag.text.rawValue)
       append(text, to: &tape)
@@ -59,8 +65,8 @@ enum LuaTape {
       }
       tape.append(Tag.list.rawValue)
       append(UInt64(kept.count), to: &tape)
-      for item in kept { append(item, to: &tape) }
-    case .object(let members): append(members, to: &tape)
+      for item in kept { try append(item, to: &tape) }
+    case .object(let members): try append(members, to: &tape)
     }
   }
 

@@ -1,0 +1,284 @@
+import Foundation
+import JSON
+import Posix
+import TestKit
+import Testing
+
+/// Plain repositories, the real git and the real binary.
+@Suite(.serialized) struct GitTests {
+  /// A bare repository with a clone of it, a `git` source on it, and a sensor that writes down
+  /// what changed below `app/`.
+  private struct Place {
+    let folder: String
+    var bare: String { folder + "/bare.git" }
+    var clone: String { folder + "/clone" }
+
+    init(_ folder: String, installs: Bool = true) throws {
+      self.folder = folder
+      _ = try git(["init", "--quiet", "--bare", "--initial-branch=main", bare])
+      _ = try git(["init", "--quiet", "--initial-branch=main", clone])
+      let manifests = """
+        apiVersion: argoproj.io/v1alpha1
+        kind: EventSource
+        metadata: {name: git}
+        spec:
+          git:
+            app: {repository: \(bare), interval: 1s}
+        ---
+        apiVersion: argoproj.io/v1alpha1
+        kind: Sensor
+        metadata: {name: app}
+        spec:
+          dependencies:
+            - name: pushed
+              eventSourceName: git
+              eventName: app
+              filters: {signalbox: {paths: ["app/**", "!**/*.md"]}}
+          triggers: [{template: {name: note, log: {}}}]
+        """
+      try write(manifests, folder + "/manifests/git.yaml")
+      if installs { try install() }
+    }
+
+    func install(_ options: [String] = []) throws {
+      let answer = try signalbox(["git", "install", bare, "--data", folder + "/data"] + options)
+      #expect(answer.status == 0, "\(answer.output)")
+    }
+
+    /// A commit that writes `text` to `path`.
+    func commit(_ path: String, _ text: String) throws {
+      try write(text, clone + "/" + path)
+      _ = try git(["-C", clone, "add", "."])
+      _ = try git(["-C", clone, "commit", "--quiet", "-m", "change \(path) to \(text)"])
+    }
+
+    func push(_ url: String? = nil, _ refs: [String] = ["main"]) throws -> String {
+      try git(["-C", clone, "push", "--quiet", url ?? bare] + refs)
+    }
+
+    func events(_ source: String = "git") throws -> [JSON] {
+      let answer = try signalbox([
+        "events", "--json", "--source", source, "--data", folder + "/data",
+      ])
+      return try answer.output.split(separator: "\n").map { try JSON(parsing: Array($0.utf8)) }
+    }
+
+    /// Waits, looking again and again, until there are `count` events of `source`.
+    func await(_ count: Int, _ source: String = "git") throws -> [JSON] {
+      let deadline = MonotonicTime.now() + .seconds(40)
+      while true {
+        let found = try events(source)
+        if found.count >= count || MonotonicTime.now() > deadline { return found }
+        _ = poll(nil, 0, 50)
+      }
+    }
+  }
+
+  private static func text(_ json: JSON?) -> String? {
+    if case .string(let text)? = json { text } else { nil }
+  }
+
+  private func push(_ event: JSON, _ key: String) -> JSON? { event["data"]?["push"]?[key] }
+
+  @Test("a push through a file is one event with its commits and paths, and fires on paths")
+  func file() throws {
+    try withFolder { folder in
+      let place = try Place(folder)
+      let program = try Program(folder, ["--console", "127.0.0.1:0"])
+      try place.commit("app/a b\u{e4}.txt", "1")
+      try place.commit("docs/x.md", "1")
+      _ = try place.push()
+      try place.commit("docs/y.md", "1")
+      _ = try place.push()
+      _ = try place.push(nil, ["main:other", "main:refs/tags/v1"])
+      let events = try place.await(4)
+      #expect(events.count == 4)
+      #expect(push(events[0], "branch") == "main")
+      #expect(push(events[0], "created") == true)
+      #expect(push(events[0], "changedPaths") == ["app/a b\u{e4}.txt", "docs/x.md"])
+      #expect(push(events[0], "truncated") == false)
+      #expect(push(events[1], "changedPaths") == ["docs/y.md"])
+      #expect(push(events[1], "forced") == false)
+      #expect(Self.text(push(events[3], "tag")) == "v1")
+      guard case .array(let commits)? = push(events[0], "commits") else { return }
+      #expect(Self.text(commits.first?["message"])?.hasPrefix("change app/a b") == true)
+      // The first push alone touched what the sensor wants.
+      #expect(try place.await(1, "outcomes").count == 1)
+      #expect(program.end() == 0)
+    }
+  }
+
+  @Test("pushes while nothing listens wait in order; a ref that moved without a hook is a gap")
+  func waiting() throws {
+    try withFolder { folder in
+      let place = try Place(folder)
+      for number in 1...3 {
+        try place.commit("app/n", "\(number)")
+        let began = MonotonicTime.now()
+        _ = try place.push()
+        #expect(MonotonicTime.now() - began < .seconds(20))
+      }
+      let waiting = try Files.list(place.bare + "/signalbox/spool")
+      #expect(waiting.count == 3)
+      var program = try Program(folder, ["--console", "127.0.0.1:0"])
+      let first = try place.await(3)
+      let numbers = first.map { $0["data"]?["body"]?["number"] }
+      #expect(numbers == [1, 2, 3])
+      #expect(program.end() == 0)
+      // Behind the hook's back, while the bus is away.
+      _ = try git(["-C", place.bare, "update-ref", "refs/heads/side", "main"])
+      program = try Program(folder, ["--console", "127.0.0.1:0"])
+      let all = try place.await(4)
+      #expect(all.count == 4)
+      #expect(all.last?["data"]?["gap"] == true)
+      #expect(all.last.flatMap { push($0, "ref") } == "refs/heads/side")
+      let notices = try place.await(1, "signalbox").filter { $0["type"] == "signalbox.gap" }
+      #expect(notices.count == 1)
+      #expect(program.end() == 0)
+    }
+  }
+
+  @Test("a hook of somebody else is refused, or run first")
+  func foreign() throws {
+    try withFolder { folder in
+      let place = try Place(folder, installs: false)
+      let hook = place.bare + "/hooks/post-receive"
+      try write("#!/bin/sh\ncat > \(folder)/seen\n", hook)
+      #expect(unsafe chmod(hook, 0o755) == 0)
+      let refused = try signalbox(["git", "install", place.bare, "--data", folder + "/data"])
+      #expect(refused.status == 1 && refused.output.contains("--chain"))
+      try place.install(["--chain"])
+      try place.install()
+      try place.commit("app/x", "1")
+      _ = try place.push()
+      let seen = try String(contentsOfFile: folder + "/seen", encoding: .utf8)
+      #expect(seen.hasSuffix(" refs/heads/main\n"))
+      #expect(try Files.list(place.bare + "/signalbox/spool").count == 1)
+    }
+  }
+
+  @Test("pushes under kill -9 of the bus are each one event, in order")
+  func killed() throws {
+    let environment = ProcessInfo.processInfo.environment
+    let pushes = environment["SIGNALBOX_GIT_PUSHES"].flatMap { Int($0) } ?? 12
+    var random = SystemRandomNumberGenerator()
+    try withFolder { folder in
+      let place = try Place(folder)
+      var program = try Program(folder, ["--console", "127.0.0.1:0"])
+      var kills = 0
+      for number in 1...pushes {
+        try place.commit("app/n", "\(number)")
+        if Int.random(in: 0..<3, using: &random) == 0 {
+          program.signal(SIGKILL)
+          kills += 1
+          _ = try place.push()
+          program.end(by: SIGKILL)
+          program = try Program(folder, ["--console", "127.0.0.1:0"])
+        } else {
+          _ = try place.push()
+        }
+      }
+      let events = try place.await(pushes)
+      let numbers = events.compactMap { event -> Int? in
+        guard case .number(let text)? = event["data"]?["body"]?["number"] else { return nil }
+        return Int(text)
+      }
+      #expect(numbers == Array(1...pushes), "\(numbers)")
+      #expect(program.end() == 0)
+      print("git: \(pushes) pushes, \(kills) kills, \(events.count) events")
+    }
+  }
+
+  @Test("a push over ssh and one over smart HTTP behind nginx are told like one through a file")
+  func transports() throws {
+    try withFolder { folder in
+      let place = try Place(folder)
+      let program = try Program(folder, ["--console", "127.0.0.1:0"])
+      var wanted = 0
+      if let server = try SSHServer(folder) {
+        try place.commit("app/s", "1")
+        _ = try git(
+          ["-C", place.clone, "push", "--quiet", server.url(place.bare), "main"],
+          ["GIT_SSH_COMMAND": server.command]
+        )
+        wanted += 1
+        #expect(try place.await(wanted).count == wanted)
+      }
+      if let server = try SmartHTTPServer(folder) {
+        _ = try git(["-C", place.bare, "config", "http.receivepack", "true"])
+        try place.commit("app/h", "1")
+        _ = try git(["-C", place.clone, "push", "--quiet", server.url("bare.git"), "main"])
+        wanted += 1
+        let events = try place.await(wanted)
+        #expect(events.count == wanted)
+        #expect(events.last?["data"]?["push"]?["pusher"]?["name"] == "tester")
+      }
+      #expect(try place.await(wanted, "outcomes").count == wanted)
+      #expect(program.end() == 0)
+    }
+  }
+
+  @Test("a repository without a hook is asked for its refs")
+  func polling() throws {
+    try withFolder { folder in
+      let place = try Place(folder, installs: false)
+      try place.commit("app/a", "1")
+      _ = try place.push()
+      let manifest = """
+        apiVersion: argoproj.io/v1alpha1
+        kind: EventSource
+        metadata: {name: git}
+        spec:
+          git:
+            app: {url: "file://\(place.bare)", interval: 1s}
+        """
+      try write(manifest, folder + "/manifests/git.yaml")
+      var program = try Program(folder, ["--console", "127.0.0.1:0"])
+      // What was there at the first look is nobody's push; wait until it was looked at.
+      while !(try signalbox(["log", "dump", "--data", folder + "/data"]).output.contains("known")) {
+        _ = poll(nil, 0, 50)
+      }
+      #expect(try place.events().isEmpty)
+      #expect(program.end() == 0)
+      try place.commit("app/a", "2")
+      _ = try place.push()
+      program = try Program(folder, ["--console", "127.0.0.1:0"])
+      let events = try place.await(1)
+      #expect(events.count == 1)
+      #expect(push(events[0], "branch") == "main" && push(events[0], "truncated") == true)
+      #expect(program.end() == 0)
+    }
+  }
+
+  /// A folder that is gone afterwards.
+  private func withFolder(_ body: (String) throws -> Void) throws {
+    let folder = FileManager.default.temporaryDirectory.path + "/signalbox-git-\(UUID())"
+    try Files.makeFolder(folder)
+    defer { try? Files.remove(folder) }
+    try body(folder)
+  }
+}
+
+/// Runs git to its end, as somebody without settings.
+/// - Throws: `SystemError` with what it printed when it fails.
+@discardableResult
+func git(_ arguments: [String], _ environment: [String: String] = [:]) throws -> String {
+  let process = Process()
+  process.executableURL = URL(fileURLWithPath: "/usr/bin/git")
+  process.arguments = arguments
+  process.environment = [
+    "PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_AUTHOR_NAME": "A B", "GIT_AUTHOR_EMAIL": "a@b.example", "GIT_COMMITTER_NAME": "A B",
+    "GIT_COMMITTER_EMAIL": "a@b.example", "USER": "ab",
+  ].merging(environment) { $1 }
+  let output = Pipe()
+  process.standardOutput = output
+  process.standardError = output
+  try process.run()
+  let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+  process.waitUntilExit()
+  guard process.terminationStatus == 0 else {
+    throw SystemError("git", arguments.joined(separator: " ") + "\n" + text, code: EIO)
+  }
+  return text
+}
