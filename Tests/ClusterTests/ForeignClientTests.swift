@@ -174,7 +174,7 @@ import Testing
         print("listed", len(listed["items"]), flush=True)
         version = listed["metadata"]["resourceVersion"]
         for event in watch.Watch().stream(api.list_namespaced_custom_object, *where,
-                resource_version=version, timeout_seconds=30):
+                resource_version=version, timeout_seconds=300):
             print(event["type"], event["object"]["metadata"]["name"], flush=True)
             if event["type"] == "DELETED":
                 break
