@@ -51,8 +51,8 @@ extension KafkaError {
 
 /// Lets the first line of a kind through at once, and then at most one in a while that says how
 /// many were held back: a broker that is away for an hour is a few lines.
-struct LineGate {
-  private struct Kind {
+package struct LineGate: Sendable {
+  private struct Kind: Sendable {
     var opensAt: Int64
     var held = 0
     var interval: Int64
@@ -63,9 +63,11 @@ struct LineGate {
   private static let kindsMax = 256
   private var kinds: [String: Kind] = [:]
 
+  package init() {}
+
   /// - Parameter now: nanoseconds of a clock that never jumps.
   /// - Returns: the line to write; nil while the kind is held back.
-  mutating func pass(_ line: String, of kind: String, at now: Int64) -> String? {
+  package mutating func pass(_ line: String, of kind: String, at now: Int64) -> String? {
     guard var known = kinds[kind], now - known.opensAt < Self.longest else {
       if kinds.count >= Self.kindsMax { kinds = kinds.filter { $0.value.opensAt > now } }
       guard kinds.count < Self.kindsMax else { return nil }

@@ -58,6 +58,8 @@ import Testing
       try Tools.foreign("produce", broker.address, "shared", "0", "400")
       try await withLoop { loop, notes in
         let (next, isDone, address) = (Counter(400), Counter(0), broker.address)
+        // On a busy machine a member can be thrown out before it has committed.
+        let lost = Counter(0)
         let settings = groupSettings(
           broker.address,
           "g",
@@ -71,8 +73,8 @@ import Testing
           try await withConsumer(settings, loop, notes) { second in
             try await second.subscribe(to: ["shared"])
             // The first one has to read on for the change to happen.
-            async let more = first.read(seconds: 60) { _ in isDone.value > 0 }
-            async let others = second.read(seconds: 60) { messages in
+            async let more = first.read(seconds: 60, lost: lost) { _ in isDone.value > 0 }
+            async let others = second.read(seconds: 60, lost: lost) { messages in
               if messages.isEmpty {
                 try Tools.foreign("produce", address, "shared", "\(next.add(40))", "40")
               }
@@ -82,7 +84,7 @@ import Testing
             let (a, b) = try await (more, others)
             #expect(Set((a + b).map(\.place)).count >= 2)
             let keys = (a + b).map(\.key)
-            #expect(Set(keys).count == keys.count, "a message was read by both")
+            #expect(lost.value > 0 || Set(keys).count == keys.count, "a message was read by both")
           }
         }
       }
@@ -158,24 +160,23 @@ import Testing
     }
   }
 
-  @Test("a broker that is away for long is a few lines in the log")
-  func quietLogs() async throws {
-    let nobody = try freePort()
-    try await withLoop { loop, notes in
-      let settings = groupSettings(
-        "127.0.0.1:\(nobody)",
-        "quiet",
-        ["reconnect.backoff.ms": "1", "reconnect.backoff.max.ms": "5"]
-      )
-      try await withConsumer(settings, loop, notes) { consumer in
-        try await consumer.subscribe(to: ["quiet"])
-        try await waitUntil(seconds: 120) {
-          _ = await consumer.next(messages: 1, bytes: 1, within: .milliseconds(50))
-          return notes.failures.count >= 50
-        }
-        #expect(notes.logged.count <= 12, "\(notes.logged)")
-      }
+  @Test("a broker that is away for long is a few lines in the log, and the gaps are counted")
+  func quietLogs() {
+    var gate = LineGate()
+    var passed: [String] = []
+    // Twice a second for an hour.
+    for number in 0..<7200 {
+      let now = Int64(number) * 500_000_000
+      if let line = gate.pass("away", of: "error _TRANSPORT", at: now) { passed.append(line) }
     }
+    #expect(passed.count <= 12, "\(passed)")
+    #expect(passed.first == "away")
+    let held = passed.compactMap { Int($0.split(separator: " ").dropFirst(2).first ?? "") }
+    #expect(held.count == passed.count - 1)
+    #expect(held.reduce(0, +) + passed.count > 5000)
+    // Another kind has a gate of its own.
+    let other = gate.pass("full", of: "error _QUEUE_FULL", at: 3_600_000_000_000)
+    #expect(other == "full")
   }
 
   @Test("settings that librdkafka does not take are named, and no secret is quoted")
