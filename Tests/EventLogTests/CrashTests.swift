@@ -17,7 +17,7 @@ import Testing
     #expect(total.acknowledged > 5000)
     // What luck did not reach is made to fail on purpose.
     for site in LogCall.allCases where total.failed[site] == nil {
-      for seed in UInt64(1)...200 where total.failed[site] == nil {
+      for seed in UInt64(1)...3000 where total.failed[site] == nil {
         var torture = LogTorture(seed: seed, failing: site)
         total.add(await torture.run())
       }

@@ -238,6 +238,8 @@ import Testing
     let wall = Ticks([100, 100, 200, 50, 60, 5])
     let monotonic = Ticks([0, 0, 1, 2, 3, 4, 5])
     var settings = configuration()
+    // The log looks at the clock for its upkeep too.
+    settings.upkeepInterval = .seconds(3600)
     settings.clock = LogClock(
       wall: { wall.next() * 1_000_000_000 },
       monotonic: { monotonic.next() * 1_000_000_000 }
