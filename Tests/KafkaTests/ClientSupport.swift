@@ -100,10 +100,8 @@ func groupSettings(_ broker: String, _ group: String, _ more: [String: String] =
 extension KafkaConsumer {
   /// Reads, taking and giving partitions as the group says, from the first offset or the group's,
   /// until `isEnough` or the time is over.
-  /// - Parameter lost: counts partitions that went to somebody else before they were committed.
   func read(
     seconds: Int64,
-    lost: Counter? = nil,
     _ isEnough: @Sendable ([KafkaMessage]) throws -> Bool
   ) async throws -> [KafkaMessage] {
     let deadline = MonotonicTime.now() + .seconds(seconds)
@@ -122,11 +120,7 @@ extension KafkaConsumer {
         try assign(places.map { KafkaOffset($0, marks[$0]?.committed ?? 0) })
       case .revoked(let places, let isLost):
         let done = places.compactMap { place in ends[place].map { KafkaOffset(place, $0) } }
-        if isLost {
-          _ = lost?.add(1)
-        } else {
-          do { try await commit(done) } catch { _ = lost?.add(1) }
-        }
+        if !isLost { try await commit(done) }
         try unassign(places)
       case .failed(let error): throw error
       case .unreadable, .outOfRange, .nothing: break

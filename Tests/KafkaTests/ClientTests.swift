@@ -50,20 +50,29 @@ import Testing
     }
   }
 
+  /// With `range` the small broker at times refuses the commit of a member that gives up its
+  /// partitions; why is not known. Nothing else is excused: a message that both read is a failure.
   @Test("two members share a topic and hand it over", arguments: ["range", "cooperative-sticky"])
   func rebalance(_ assignor: String) async throws {
+    try await withKnownIssue("the broker refused a commit", isIntermittent: true) {
+      try await handOver(assignor)
+    } matching: { issue in
+      assignor == "range" && (issue.error as? KafkaError)?.name == "ILLEGAL_GENERATION"
+    }
+  }
+
+  private func handOver(_ assignor: String) async throws {
     try await withTemporaryFolder { folder in
       let broker = try TestBroker(folder)
       try Tools.foreign("create", broker.address, "shared", "4")
       try Tools.foreign("produce", broker.address, "shared", "0", "400")
       try await withLoop { loop, notes in
         let (next, isDone, address) = (Counter(400), Counter(0), broker.address)
-        // On a busy machine a member can be thrown out before it has committed.
-        let lost = Counter(0)
         let settings = groupSettings(
           broker.address,
           "g",
-          ["partition.assignment.strategy": assignor]
+          // Nobody is thrown out because the machine is busy.
+          ["partition.assignment.strategy": assignor, "session.timeout.ms": "45000"]
         )
         try await withConsumer(settings, loop, notes) { first in
           try await first.subscribe(to: ["shared"])
@@ -73,8 +82,8 @@ import Testing
           try await withConsumer(settings, loop, notes) { second in
             try await second.subscribe(to: ["shared"])
             // The first one has to read on for the change to happen.
-            async let more = first.read(seconds: 60, lost: lost) { _ in isDone.value > 0 }
-            async let others = second.read(seconds: 60, lost: lost) { messages in
+            async let more = first.read(seconds: 60) { _ in isDone.value > 0 }
+            async let others = second.read(seconds: 60) { messages in
               if messages.isEmpty {
                 try Tools.foreign("produce", address, "shared", "\(next.add(40))", "40")
               }
@@ -84,7 +93,7 @@ import Testing
             let (a, b) = try await (more, others)
             #expect(Set((a + b).map(\.place)).count >= 2)
             let keys = (a + b).map(\.key)
-            #expect(lost.value > 0 || Set(keys).count == keys.count, "a message was read by both")
+            #expect(Set(keys).count == keys.count, "a message was read by both")
           }
         }
       }
@@ -157,6 +166,29 @@ import Testing
         }
       }
       proxy.close()
+    }
+  }
+
+  /// librdkafka 2.0.2 tells of a broker that stays away once and is then silent; what repeats is held
+  /// back by the gate, which the next test fills.
+  @Test("a client whose broker is away says so, in a few lines")
+  func quietClient() async throws {
+    let nobody = try freePort()
+    try await withLoop { loop, notes in
+      let settings = groupSettings(
+        "127.0.0.1:\(nobody)",
+        "quiet",
+        ["reconnect.backoff.ms": "1", "reconnect.backoff.max.ms": "5"]
+      )
+      try await withConsumer(settings, loop, notes) { consumer in
+        try await consumer.subscribe(to: ["quiet"])
+        try await waitUntil(seconds: 120) {
+          _ = await consumer.next(messages: 1, bytes: 1, within: .milliseconds(50))
+          return notes.failures.contains("_ALL_BROKERS_DOWN")
+        }
+        #expect(notes.logged.contains { $0.contains("127.0.0.1:\(nobody)") }, "\(notes.logged)")
+        #expect(notes.logged.count <= 12, "\(notes.logged)")
+      }
     }
   }
 
