@@ -178,6 +178,10 @@ extension KafkaConsumer {
       handle.abandon()
       return false
     }
+    guard mayBeDestroyed else {
+      handle.abandon()
+      return hasLeft
+    }
     let left = max(.seconds(1), deadline - MonotonicTime.now())
     return await handle.destroy(within: left) && hasLeft
   }

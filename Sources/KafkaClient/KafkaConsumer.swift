@@ -58,6 +58,9 @@ package actor KafkaConsumer {
   var commitUnderWay: Int?
   var assigned: Set<KafkaPartition> = []
   var isMember = false
+  /// Whether the group gave partitions at least once, be it none.
+  private(set) var wasAssigned = false
+  private let destroyNeedsAssignment: Bool
   /// Calls that wait for brokers on threads of their own and use the client.
   var blockingCalls = 0
   var isClosed = false
@@ -76,8 +79,18 @@ package actor KafkaConsumer {
     settings["auto.offset.reset"] = "error"
     let interval = settings["max.poll.interval.ms"].flatMap { Int64($0) } ?? 300_000
     keepAliveInterval = .milliseconds(min(max(interval / 4, 100), 10_000))
+    let strategies = settings["partition.assignment.strategy"] ?? ""
+    destroyNeedsAssignment =
+      strategies.contains("cooperative-sticky") && rd_kafka_version() < Self.versionWithoutTheFault
     handle = try KafkaHandle(settings, .consumer, loop, observer)
   }
+
+  /// 2.3.0. Before it librdkafka ends the whole process when a member with the assignor
+  /// `cooperative-sticky` is destroyed before its first assignment (librdkafka issue 4312).
+  private static let versionWithoutTheFault: Int32 = 0x0203_0000
+
+  /// Whether librdkafka's client may be freed; otherwise it has to be left behind.
+  var mayBeDestroyed: Bool { !isMember || wasAssigned || !destroyNeedsAssignment }
 
   private func start() throws(KafkaError) {
     handle.onReady = { [unowned self] in assumeIsolated { $0.serve() } }
@@ -202,7 +215,9 @@ package actor KafkaConsumer {
       let list = unsafe rd_kafka_event_topic_partition_list(event)
       let places = unsafe PartitionList.entries(list).map(\.place)
       switch code {
-      case RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS: return .news(.assigned(places))
+      case RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS:
+        wasAssigned = true
+        return .news(.assigned(places))
       case RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS:
         let isLost = unsafe rd_kafka_assignment_lost(handle.raw) != 0
         return .news(.revoked(places, isLost: isLost))

@@ -126,6 +126,30 @@ import Testing
       }
     }
   }
+
+  /// Without the care that is taken for it, librdkafka 2.0.2 ends the process here.
+  @Test("a member that joined and was never given anything is closed, and the process lives on")
+  func closedBeforeAssigned() async throws {
+    let cluster = try MockCluster(brokers: 1)
+    cluster.createTopic("early", partitions: 2)
+    // The group lets it in and then never says what is its own.
+    cluster.fail(.syncGroup, RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS, count: 1000)
+    try await withLoop { loop, notes in
+      let settings = groupSettings(
+        cluster.address,
+        "early",
+        ["partition.assignment.strategy": "cooperative-sticky", "debug": "cgrp"]
+      )
+      try await withConsumer(settings, loop, notes) { consumer in
+        try await consumer.subscribe(to: ["early"])
+        try await waitUntil(seconds: 60) {
+          _ = await consumer.next(messages: 1, bytes: 1, within: .milliseconds(50))
+          return notes.logged.contains { $0.contains("JoinGroup response: GenerationId") }
+        }
+        #expect(await consumer.close())
+      }
+    }
+  }
 }
 
 extension Result where Failure == any Error {
