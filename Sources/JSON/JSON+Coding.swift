@@ -78,6 +78,12 @@ extension JSON {
   /// A string with its quotes.
   package static func appendString(_ text: String, to out: inout [UInt8]) {
     out.append(0x22)
+    defer { out.append(0x22) }
+    // Most strings are copied as a whole.
+    if text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x22 && $0 != 0x5c }) {
+      out.append(contentsOf: text.utf8)
+      return
+    }
     for byte in text.utf8 {
       switch byte {
       case 0x22, 0x5c:
@@ -94,6 +100,5 @@ extension JSON {
       default: out.append(byte)
       }
     }
-    out.append(0x22)
   }
 }
