@@ -135,7 +135,7 @@ let package = Package(
     tests("TidyTests", []),
     tests("PosixTests", ["Posix"]),
     tests("TLSTests", ["TLS", "COpenSSL", "TestKit"]),
-    tests("JSONTests", ["JSON"]),
+    tests("JSONTests", ["JSON", "TestKit"]),
     tests("ExpressionTests", ["Expression", "JSON", "TestKit", "signalbox"]),
     tests(
       "ManifestTests",

@@ -43,8 +43,8 @@ package struct JSONPath: Hashable, Sendable {
   }
 
   func value(in document: JSONDocument) -> JSONValue? {
-    if let keys, document.root.kind == .object || document.root.kind == .array {
-      return document.value(at: keys)
+    if let keys, document.node.isObject || document.node.isArray {
+      return document.node.find(keys)?.value
     }
     return value(in: document.bytes[...])
   }

@@ -25,6 +25,8 @@ struct JSONScanner {
   let bytes: [UInt8]
   private(set) var at: Int
   private let limits: JSONLimits
+  /// Of the values that were passed over.
+  private(set) var containers: [JSONContainer] = []
 
   init(_ bytes: [UInt8], limits: JSONLimits) {
     self.bytes = bytes
@@ -76,13 +78,22 @@ struct JSONScanner {
     return result
   }
 
-  /// Checks one value and passes over it.
+  /// Checks one value and passes over it, noting the containers.
   mutating func pass(_ depth: Int) throws(JSONError) {
     guard at < bytes.count else { throw fail("a value") }
     switch bytes[at] {
-    case 0x7b:
-      try object(depth) { (scanner, _, depth) throws(JSONError) in try scanner.pass(depth) }
-    case 0x5b: try array(depth) { (scanner, depth) throws(JSONError) in try scanner.pass(depth) }
+    case 0x7b, 0x5b:
+      let number = containers.count
+      containers.append(JSONContainer(end: 0, next: 0))
+      if bytes[at] == 0x7b {
+        try object(depth) { (scanner, _, depth) throws(JSONError) in try scanner.pass(depth) }
+      } else {
+        try array(depth) { (scanner, depth) throws(JSONError) in try scanner.pass(depth) }
+      }
+      containers[number] = JSONContainer(
+        end: UInt32(truncatingIfNeeded: at),
+        next: UInt32(truncatingIfNeeded: containers.count)
+      )
     case 0x22: _ = try string()
     case 0x2d, 0x30...0x39: _ = try number()
     default: _ = try literal()

@@ -50,7 +50,7 @@ package struct JSONValue: Sendable {
   /// The number it stands for (spec section 4.5): true is 1, a string what it spells, else 0.
   package var double: Double {
     switch kind {
-    case .number: GoFloat(raw).value
+    case .number: raw.shortDecimal ?? GoFloat(raw).value
     case .string: GoFloat(content).value
     case .bool: isTrue ? 1 : 0
     case .null, .array, .object: 0

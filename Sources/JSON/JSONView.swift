@@ -1,41 +1,23 @@
 extension JSONDocument {
   /// The document, to be stepped through.
-  package var view: JSONView { JSONView(value: root) }
+  package var view: JSONView { JSONView(node: node) }
 }
 
-/// A value inside a checked document. Its parts are found without copying or decoding anything.
+/// A value inside a checked document, to be read as a form with fields.
 package struct JSONView: Sendable {
-  package let value: JSONValue
+  private let node: JSONNode
 
-  fileprivate init(value: JSONValue) { self.value = value }
+  fileprivate init(node: JSONNode) { self.node = node }
+
+  package var value: JSONValue { node.value }
 
   /// The members of an object, all found in one pass; none of anything else.
   package var fields: JSONFields {
-    var fields = JSONFields()
-    guard value.kind == .object else { return fields }
-    var walk = Walk(value.raw)
-    while walk.nextItem() {
-      let key = walk.value()
-      walk.colon()
-      let range = walk.value()
-      fields.entries.append(
-        (
-          value.raw[key.lowerBound + 1..<key.upperBound - 1],
-          JSONView(value: JSONValue(raw: value.raw[range]))
-        )
-      )
-    }
-    return fields
+    JSONFields(entries: node.members.map { ($0.key, JSONView(node: $0.value)) })
   }
 
   /// The items of an array; none of anything else.
-  package var items: [JSONView] {
-    guard value.kind == .array else { return [] }
-    var items: [JSONView] = []
-    var walk = Walk(value.raw)
-    while walk.nextItem() { items.append(JSONView(value: JSONValue(raw: value.raw[walk.value()]))) }
-    return items
-  }
+  package var items: [JSONView] { node.items.map(JSONView.init(node:)) }
 
   /// The text of a string that is not empty; nil for anything else.
   package var text: String? {

@@ -90,7 +90,7 @@ struct EvalLanguage: Sendable {
     name: "govaluate",
     usage: "govaluate, the filters.exprs of sensors, over the members of the document"
   ) { (text, document) throws(EvalError) in
-    let root = document.map { ExprValue($0.root).opened } ?? .null
+    let root = document.map { ExprValue($0).opened } ?? .null
     do throws(ExprError) {
       let value = try GovaluateProgram(text).evaluate { name in
         guard case .map(let map) = root else { return nil }
@@ -105,7 +105,7 @@ struct EvalLanguage: Sendable {
     usage: "condition, of triggers, over members that are true or false"
   ) { (text, document) throws(EvalError) in
     var members: [(name: String, holds: Bool)] = []
-    if case .map(let map)? = document.map({ ExprValue($0.root).opened }) {
+    if case .map(let map)? = document.map({ ExprValue($0).opened }) {
       members = map.sorted.map { key, value in
         (ExprPrinter.text(key.value), ExprPrinter.text(value) == "true")
       }

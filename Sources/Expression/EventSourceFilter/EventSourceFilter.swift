@@ -44,14 +44,14 @@ package struct EventSourceFilter: Sendable {
     _ data: JSONDocument?,
     in world: TemplateWorld
   ) throws(ExprError) -> ExprValue {
-    let names = data.flatMap(names) ?? EventSourceNames([])
+    let names = data.flatMap(names) ?? EventSourceNames(nil)
     return try ExprProgram(expression, checking: .literals).evaluate(names, in: world)
   }
 
   private static func names(_ data: JSONDocument) -> EventSourceNames? {
-    switch ExprValue(data.root) {
-    case .null: EventSourceNames([])
-    case .json(let json) where json.isObject: EventSourceNames(json.members)
+    switch ExprValue(data) {
+    case .null: EventSourceNames(nil)
+    case .json(let json) where json.isObject: EventSourceNames(json)
     default: nil
     }
   }

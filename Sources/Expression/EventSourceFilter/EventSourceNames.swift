@@ -1,14 +1,26 @@
 /// The names an event source's filter sees: the members of the data, with `-` as `_` and names
 /// with dots taken apart, and functions of Argo Events.
 struct EventSourceNames: ExprNames {
-  private let members: [(name: ByteString, value: ExprJSON)]
+  private enum Source {
+    case nothing
+    /// An object whose names stand for themselves.
+    case object(ExprJSON)
+    case renamed([(name: ByteString, value: ExprJSON)])
+  }
 
-  init(_ members: [(name: ByteString, value: ExprJSON)]) {
-    guard members.contains(where: { $0.name.bytes.contains { $0 == 0x2d || $0 == 0x2e } }) else {
-      self.members = members
+  private let source: Source
+
+  /// - Parameter object: nil for no names but the functions.
+  init(_ object: ExprJSON?) {
+    guard let object else {
+      source = .nothing
       return
     }
-    let renamed = members.map { member in
+    guard object.hasName(with: (0x2d, 0x2e)) else {
+      source = .object(object)
+      return
+    }
+    let renamed = object.members.map { member in
       let bytes = member.name.bytes.map { $0 == 0x2d ? 0x5f : $0 }
       return (name: ByteString(bytes), value: member.value)
     }
@@ -16,15 +28,23 @@ struct EventSourceNames: ExprNames {
       a.element.name == b.element.name ? a.offset < b.offset : a.element.name < b.element.name
     }.map(\.element)
     // `a` gives way to `a.b`.
-    self.members = sorted.enumerated().filter { place, member in
-      place + 1 == sorted.count || !sorted[place + 1].name.hasPrefix(member.name + ".")
-    }.map(\.element)
+    source = .renamed(
+      sorted.enumerated().filter { place, member in
+        place + 1 == sorted.count || !sorted[place + 1].name.hasPrefix(member.name + ".")
+      }.map(\.element)
+    )
   }
 
   func value(_ name: ByteString) -> ExprValue {
-    if let function = Self.functions[name] { return function }
-    if let exact = members.last(where: { $0.name == name }) { return exact.value.value }
-    return Self.nested(members, under: name) ?? .null
+    // All names of functions are of these lengths.
+    if (5...8).contains(name.count), let function = Self.functions[name] { return function }
+    switch source {
+    case .nothing: return .null
+    case .object(let object): return object.member(name) ?? .null
+    case .renamed(let members):
+      if let exact = members.last(where: { $0.name == name }) { return exact.value.value }
+      return Self.nested(members, under: name) ?? .null
+    }
   }
 
   /// The map that names beginning with `name` and a dot make up; nil where none does.
@@ -54,6 +74,12 @@ struct EventSourceNames: ExprNames {
   }
 
   var all: ExprMap {
+    let members =
+      switch source {
+      case .nothing: [(name: ByteString, value: ExprJSON)]()
+      case .object(let object): object.members
+      case .renamed(let members): members
+      }
     var values = Self.expanded(members).values
     for (name, function) in Self.functions { values[.string(name)] = function }
     return ExprMap(values)

@@ -36,7 +36,7 @@ package enum ExprValue: Sendable {
   }
 
   /// The value of JSON, its numbers all floats.
-  package init(_ value: JSONValue) { self = ExprJSON(value.raw).value }
+  package init(_ document: JSONDocument) { self = ExprJSON(document.node).value }
 
   /// The value of JSON; where `integers`, numbers without fraction and exponent are ints.
   package init(_ json: JSON, integers: Bool = false) {

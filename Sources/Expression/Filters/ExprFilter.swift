@@ -31,15 +31,27 @@ package struct ExprFilter: Sendable {
     }
   }
 
+  private static func value(_ found: JSONValue) -> ExprValue {
+    switch found.kind {
+    case .null: .null
+    case .bool: .bool(found.isTrue)
+    case .number: .float(ExprJSON.number(found.raw))
+    case .string: .string(ExprJSON.text(found.raw.dropFirst().dropLast()))
+    // A path can put together what is no JSON.
+    case .array, .object: found.json.map { ExprValue($0) } ?? .null
+    }
+  }
+
   /// nil: it has no fields and says nothing.
   func evaluate(_ document: JSONDocument) -> FilterVerdict? {
     if fields.isEmpty { return nil }
     var values: [(name: ByteString, value: ExprValue)] = []
+    values.reserveCapacity(fields.count)
     for (name, path) in fields {
       guard let found = document.value(at: path) else {
         return .error("path '\(path.text)' does not exist")
       }
-      values.append((name, found.json.map { ExprValue($0) } ?? ExprValue(found)))
+      values.append((name, Self.value(found)))
     }
     switch program {
     case .failure(let error): return .error("\(error)")
