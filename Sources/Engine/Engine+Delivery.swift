@@ -25,7 +25,9 @@ extension Engine {
   private func finished(_ intent: Intent, _ delivery: Delivery) {
     running[intent.id] = nil
     switch delivery {
-    case .settled: state.end(intent.id, of: intent.trigger)
+    case .settled:
+      state.end(intent.id, of: intent.trigger)
+      payOwed()
     case .started(let started):
       state.follow(intent.id, of: intent.trigger, started: started.place)
       if !Task.isCancelled { watch(intent, started) }
@@ -271,8 +273,12 @@ extension Engine {
     ]
     if let why = ending.why { details.append(.init(key: "why", value: .string(why))) }
     details += OutcomeEvent.result(ending.result)
+    if ending.phase == .failed { details.append(consequence(of: intent)) }
     let event = OutcomeEvent.make(intent, ending.phase, at: clock(), details: details)
-    guard await appendPatiently([.event(event)], "outcome") != nil else { return false }
+    guard let place = await appendPatiently([.event(event)], "outcome")?.first?.position else {
+      return false
+    }
+    bury(event, at: place)
     observer.settled(intent.trigger, ending.phase)
     var metadata: Logger.Metadata = [
       "trigger": "\(intent.trigger)", "firing": "\(intent.id)",

@@ -49,7 +49,10 @@ extension Engine {
 
   private func unwatched(_ intent: Intent, _ isSettled: Bool) {
     followers[intent.id] = nil
-    if isSettled { state.end(intent.id, of: intent.trigger) }
+    if isSettled {
+      state.end(intent.id, of: intent.trigger)
+      payOwed()
+    }
     if !Task.isCancelled { pump(intent.trigger) }
   }
 

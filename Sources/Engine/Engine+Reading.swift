@@ -59,6 +59,9 @@ extension Engine {
     var intents: [Intent] = []
     var changes: [SlotChange] = []
     var notices: [Draft] = []
+    var unjudged: [Unjudged] = []
+    /// Dead letters that are tried again.
+    var retried: [String] = []
   }
 
   /// Firings in one decision, at about which it is closed: a decision is one record.
@@ -87,13 +90,18 @@ extension Engine {
       isActive: { sensor in starts[sensor].map { position > $0 } ?? false }
     )
     work.events += 1
-    take(step, event, &work)
+    take(step, event, at: record, &work)
   }
 
   /// Adds what an event came to.
-  func take(_ step: Step, _ event: Event, _ work: inout Work) {
+  func take(_ step: Step, _ event: Event, at record: Record, _ work: inout Work) {
     work.changes += step.changes
-    for verdict in step.verdicts { judged(verdict, event) }
+    for verdict in step.verdicts {
+      judged(verdict, event)
+      if let unjudged = verdict.unjudged(event, record, replay: work.replay) {
+        work.unjudged.append(unjudged)
+      }
+    }
     for decision in step.decisions {
       guard let trigger = plan.triggers[decision.trigger] else { continue }
       let intent = Intent(
@@ -115,6 +123,7 @@ extension Engine {
   func decide(_ work: Work, through last: Position, attempts: Int = .max) async -> Bool {
     let isRecorded =
       !work.intents.isEmpty || !work.changes.isEmpty || !work.notices.isEmpty
+      || !work.unjudged.isEmpty || !work.retried.isEmpty
       || unrecorded + work.events >= configuration.cursorInterval
     guard isRecorded else {
       unrecorded += work.events
@@ -125,7 +134,9 @@ extension Engine {
       consumed: last,
       firings: work.intents,
       changes: work.changes,
-      replay: work.replay
+      replay: work.replay,
+      unjudged: work.unjudged,
+      retried: work.retried
     )
     // The notices first: repeated after a crash they deduplicate, the decision would not.
     guard
@@ -139,6 +150,11 @@ extension Engine {
     state.slots = work.slots
     state.advance(to: last)
     state.replayed(work.replay)
+    state.letters.apply(note, at: place)
+    for unjudged in work.unjudged {
+      observer.died(unjudged.sensor, unjudged.event.dependency, .event)
+    }
+    showLetters()
     state.intend(work.intents, at: place)
     for intent in work.intents { observer.fired(intent.trigger) }
     for trigger in Set(work.intents.map(\.trigger)) { pump(trigger) }
@@ -161,7 +177,7 @@ extension Engine {
     }
   }
 
-  private func stopped(_ intent: Intent) -> Event {
+  func stopped(_ intent: Intent) -> Event {
     observer.stopped(intent.trigger)
     logger.warning(
       "a chain of automations reached the hop limit and was cut",
@@ -171,5 +187,23 @@ extension Engine {
       ]
     )
     return OutcomeEvent.loopStopped(intent, limit: configuration.hopLimit, at: clock())
+  }
+}
+
+extension Step.Verdict {
+  /// What could not be judged; nil for every other verdict.
+  fileprivate func unjudged(_ event: Event, _ record: Record, replay: Int) -> Unjudged? {
+    guard case .error(let why) = filter else { return nil }
+    let reference = EventReference(
+      dependency: dependency,
+      source: event.source,
+      eventID: event.id,
+      place: record.position.description,
+      hops: event.hops,
+      path: event.cause?.path ?? [],
+      replay: replay,
+      time: record.time
+    )
+    return Unjudged(sensor: sensor, event: reference, why: why)
   }
 }

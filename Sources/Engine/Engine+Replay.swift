@@ -70,7 +70,8 @@ extension Engine {
       &work.slots,
       replay: number
     ) { sensor == nil || sensor == $0 }
-    take(step, found.event, &work)
+    let arrival = Record(position: found.place, time: clock(), content: .event(found.event))
+    take(step, found.event, at: arrival, &work)
     var replay = Replay(number: number, event: found.event)
     replay.firings = work.intents.map { ($0.trigger, $0.id) }
     replay.stopped = step.decisions.map(\.trigger).filter { trigger in

@@ -15,6 +15,7 @@ extension Engine {
     await turnstile.enter()
     defer { turnstile.leave() }
     await releasePlaces()
+    await dropOldLetters()
     if unsaved > 0 { await save() }
   }
 

@@ -27,6 +27,9 @@ package actor Engine {
     package var upkeepInterval = Duration.seconds(60)
     /// How long the place of a sensor that left the manifests is kept.
     package var holdFor = Duration.seconds(3 * 86400)
+    /// Dead letters that are kept, and for how long; beyond, the oldest go.
+    package var deadLettersMax = 10_000
+    package var deadLetterAge = Duration.seconds(30 * 86400)
 
     package init() {}
   }
@@ -52,6 +55,9 @@ package actor Engine {
   var followers: [FiringID: Task<Void, Never>] = [:]
   /// Lanes whose reading back from the bus failed.
   var retries: [TriggerID: Task<Void, Never>] = [:]
+  /// What decides on the firings of `dlqTrigger`s that endings ask for.
+  var paying: Task<Void, Never>?
+  var wanting: Task<Void, Never>?
   /// The last record read, of any kind.
   var readThrough: Position?
   /// Events matched since the last decision on the bus.
@@ -70,6 +76,7 @@ package actor Engine {
   struct Progress {
     var readThrough: Position?
     var caughtUpAt = MonotonicTime.now()
+    var letters = 0
   }
 
   /// - Parameters:
@@ -171,6 +178,9 @@ package actor Engine {
   package func start() {
     followStarted()
     for trigger in Array(state.lanes.keys) { pump(trigger) }
+    showLetters()
+    payOwed()
+    takeUpWanted()
     reader = Task { await read() }
     upkeep = Task {
       while !Task.isCancelled {
@@ -183,9 +193,9 @@ package actor Engine {
   /// Stops reading and firing. Firings under way are taken up again by the next start; jobs of
   /// `command` go on by themselves.
   package func stop() async {
-    for task in [reader, upkeep] { task?.cancel() }
-    for task in [reader, upkeep] { await task?.value }
-    (reader, upkeep) = (nil, nil)
+    for task in [reader, upkeep, paying, wanting] { task?.cancel() }
+    for task in [reader, upkeep, paying, wanting] { await task?.value }
+    (reader, upkeep, paying, wanting) = (nil, nil, nil, nil)
     let tasks = Array(running.values) + Array(retries.values)
     for task in tasks { task.cancel() }
     for task in tasks { await task.value }

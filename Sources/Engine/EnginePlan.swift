@@ -13,6 +13,8 @@ package struct TriggerPlan: Sendable {
   /// Fingerprint of the definition.
   package let generation: String
   package let retry: RetrySchedule
+  /// What fires when this one has failed for good; nil: it then is a dead letter.
+  package var deadLetterTrigger: TriggerID?
   package let statusAllow: [Int]?
   /// The trigger as written.
   package let trigger: any Trigger
@@ -140,13 +142,17 @@ package struct EngineObserver: Sendable {
   package var fired: @Sendable (TriggerID) -> Void
   package var settled: @Sendable (TriggerID, Phase) -> Void
   package var stopped: @Sendable (TriggerID) -> Void
+  /// A dead letter came to be: its trigger or dependency.
+  package var died: @Sendable (SensorID, _ part: String, DeadLetter.Kind) -> Void
 
   package init(
     judged: @escaping @Sendable (SensorID, String, FilterVerdictKind) -> Void = { _, _, _ in },
     fired: @escaping @Sendable (TriggerID) -> Void = { _ in },
     settled: @escaping @Sendable (TriggerID, Phase) -> Void = { _, _ in },
-    stopped: @escaping @Sendable (TriggerID) -> Void = { _ in }
+    stopped: @escaping @Sendable (TriggerID) -> Void = { _ in },
+    died: @escaping @Sendable (SensorID, String, DeadLetter.Kind) -> Void = { _, _, _ in }
   ) {
+    self.died = died
     self.judged = judged
     self.fired = fired
     self.settled = settled

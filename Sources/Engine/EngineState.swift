@@ -22,6 +22,10 @@ package struct EngineState: Equatable, Sendable {
   private(set) var planned: Position?
   /// The number of the last replay.
   private(set) var replays = 0
+  /// What waits for a person.
+  package var letters = DeadLetters()
+  /// Firings of a `dlqTrigger` that an ending on the bus asks for and no decision has taken up.
+  private(set) var owed: [FiringID: Intent] = [:]
 
   package struct Parked: Equatable, Sendable {
     /// The last record it has read.
@@ -44,6 +48,8 @@ package struct EngineState: Equatable, Sendable {
     parked = snapshot.parked
     planned = snapshot.planned
     replays = snapshot.replays
+    letters = DeadLetters(snapshot.letters)
+    for intent in snapshot.owed { owed[intent.id] = intent }
     decidedThrough = snapshot.asOf
     self.lanes = lanes
   }
@@ -55,6 +61,8 @@ package struct EngineState: Equatable, Sendable {
     case .event(let event):
       if let ended = OutcomeEvent.endedFiring(event), let trigger = OutcomeEvent.trigger(event) {
         end(ended, of: trigger)
+        keep(OutcomeEvent.deadLetter(event, at: record.position))
+        owe(OutcomeEvent.owed(event))
       } else if let (firing, trigger) = OutcomeEvent.startedFiring(event) {
         follow(firing, of: trigger, started: record.position)
       }
@@ -63,6 +71,7 @@ package struct EngineState: Equatable, Sendable {
       cursor = decision.consumed
       replayed(decision.replay)
       for change in decision.changes { slots.apply(change) }
+      letters.apply(decision, at: record.position)
       intend(decision.firings, at: record.position)
     case .note(let note) where note.kind == NoteKind.plan:
       put(try PlanNote(note), at: record)
@@ -70,6 +79,7 @@ package struct EngineState: Equatable, Sendable {
       let sensor = try ReleaseNote(note).sensor
       parked[sensor] = nil
       for trigger in slots.held.keys where trigger.sensor == sensor { slots.apply(.clear(trigger)) }
+    case .note(let note) where note.kind == NoteKind.letters: letters.apply(try LettersNote(note))
     case .note(let note) where note.kind == NoteKind.snapshot || note.kind == NoteKind.places:
       // A snapshot says what was folded already; `SourcePlaces` folds the other.
       break
@@ -108,12 +118,22 @@ package struct EngineState: Equatable, Sendable {
   /// Takes up the firings of the decision at `place`.
   mutating func intend(_ intents: [Intent], at place: Position) {
     for (number, intent) in intents.enumerated() {
+      owed[intent.id] = nil
       lanes[intent.trigger, default: Lane()].add(
         intent,
         at: Lane.Place(record: place, number: number)
       )
     }
     decidedThrough = place
+  }
+
+  mutating func keep(_ letter: DeadLetter?) {
+    if let letter { letters.add(letter) }
+  }
+
+  /// Takes note that a `dlqTrigger` has to fire.
+  mutating func owe(_ intent: Intent?) {
+    if let intent { owed[intent.id] = intent }
   }
 
   /// Takes note that what `firing` started is on the bus and has to be followed.

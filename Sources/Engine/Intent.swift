@@ -39,6 +39,34 @@ package struct Intent: Equatable, Sendable {
 }
 
 extension Intent {
+  /// The firing of `trigger` that takes the place of `failed` when nothing else helps: for the
+  /// same events, one link further in the chain.
+  init(afterFailureOf failed: Intent, _ trigger: TriggerPlan) {
+    let decision = Decision(trigger: trigger.id, events: failed.events)
+    let intent = Intent(
+      decision,
+      kind: trigger.kind,
+      bus: trigger.bus,
+      generation: trigger.generation
+    )
+    self.init(
+      intent,
+      hops: failed.hops + 1,
+      path: failed.path + [trigger.id.description]
+    )
+  }
+
+  private init(_ intent: Intent, hops: Int, path: [String]) {
+    id = intent.id
+    trigger = intent.trigger
+    kind = intent.kind
+    bus = intent.bus
+    generation = intent.generation
+    events = intent.events
+    self.hops = hops
+    self.path = path
+  }
+
   var json: JSON {
     [
       "id": .string(id.text), "trigger": trigger.json, "kind": .string(kind), "bus": .string(bus),

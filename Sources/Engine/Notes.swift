@@ -5,13 +5,16 @@ package import Sensor
 
 /// The engine's own records on the bus. Kinds below 16 are the engine's.
 ///
-///     1 decision  {"consumed": position, "firings": [intent], "slots": [change]}, and for a replay
-///                 its number as "replay"
+///     1 decision  {"consumed": position, "firings": [intent], "slots": [change]}, for a replay its
+///                 number as "replay", and where there are any "unjudged": [event that a filter
+///                 could not judge] and "retried": [id of a dead letter that is no more]
 ///     2 plan      {"sensors": {"ns/name": {"dependency": fingerprint}}, "slots": [change]}
 ///     3 snapshot  see Snapshot.swift: all that was decided before, so that reading begins there
 ///     4 release   {"sensor": "ns/name"}: its place is not kept any longer
 ///     5 places    {"source": "ns/bus/source/event", "places": {key: value, null removes}}:
 ///                 how far an event source has come
+///     6 letters   {"drop": [id], "retry": [id]}: dead letters that are no more, and those to be
+///                 tried again when the engine runs
 ///
 /// A decision is one record, so that the events consumed, the slots changed and the firings
 /// intended are on the log together or not at all.
@@ -21,6 +24,7 @@ package enum NoteKind {
   package static let snapshot = Note.snapshotKind
   package static let release: UInt8 = 4
   package static let places: UInt8 = 5
+  package static let letters: UInt8 = 6
 }
 
 package struct NoteError: Error, Equatable, CustomStringConvertible {
@@ -34,13 +38,21 @@ package struct DecisionNote: Equatable, Sendable {
   package var changes: [SlotChange]
   /// The number of the replay that was decided on; 0: events came by themselves.
   package var replay: Int
+  /// Events that a filter or transform could not judge: they become dead letters.
+  package var unjudged: [Unjudged]
+  /// Dead letters that are tried again by this decision.
+  package var retried: [String]
 
   package init(
     consumed: Position,
     firings: [Intent] = [],
     changes: [SlotChange] = [],
-    replay: Int = 0
+    replay: Int = 0,
+    unjudged: [Unjudged] = [],
+    retried: [String] = []
   ) {
+    self.unjudged = unjudged
+    self.retried = retried
     self.consumed = consumed
     self.firings = firings
     self.changes = changes
@@ -54,6 +66,12 @@ package struct DecisionNote: Equatable, Sendable {
       .init(key: "slots", value: .array(changes.map(\.json))),
     ]
     if replay > 0 { members.append(.init(key: "replay", value: JSON(replay))) }
+    if !unjudged.isEmpty {
+      members.append(.init(key: "unjudged", value: .array(unjudged.map(\.json))))
+    }
+    if !retried.isEmpty {
+      members.append(.init(key: "retried", value: .array(retried.map { .string($0) })))
+    }
     return Note(kind: NoteKind.decision, bytes: JSON.object(members).encoded())
   }
 
@@ -61,13 +79,17 @@ package struct DecisionNote: Equatable, Sendable {
     let json = try parse(note)
     guard let consumed = json["consumed"]?.asText.flatMap({ Position($0) }),
       let firings = json["firings"]?.items?.map({ Intent($0) }), !firings.contains(nil),
-      let changes = json["slots"]?.items?.map({ SlotChange($0) }), !changes.contains(nil)
+      let changes = json["slots"]?.items?.map({ SlotChange($0) }), !changes.contains(nil),
+      case let unjudged = (json["unjudged"]?.items ?? []).map({ Unjudged($0) }),
+      !unjudged.contains(nil)
     else { throw NoteError(description: "a decision record is not in a form this version knows") }
     self.init(
       consumed: consumed,
       firings: firings.compactMap(\.self),
       changes: changes.compactMap(\.self),
-      replay: json["replay"]?.integer ?? 0
+      replay: json["replay"]?.integer ?? 0,
+      unjudged: unjudged.compactMap(\.self),
+      retried: json["retried"]?.texts ?? []
     )
   }
 }

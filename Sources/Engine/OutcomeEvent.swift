@@ -111,6 +111,82 @@ package enum OutcomeEvent {
     return [.init(key: "result", value: bytes > resultBytes ? note : result)]
   }
 
+  // MARK: What failed for good
+
+  private static let letterKey = "deadLetter"
+  private static let owedKey = "dlqTrigger"
+
+  /// What makes a failed outcome a dead letter: the events, so that it can be tried again.
+  static func letter(of intent: Intent) -> JSON.Member {
+    .init(key: letterKey, value: ["events": .array(intent.events.map(\.json))])
+  }
+
+  /// What makes a failed outcome fire a `dlqTrigger`.
+  static func owing(_ intent: Intent) -> JSON.Member {
+    .init(key: owedKey, value: intent.json)
+  }
+
+  private static func failed(_ event: Event, _ key: String) -> (data: JSON, value: JSON)? {
+    guard event.source == source, event.type == typePrefix + Phase.failed.rawValue,
+      let data = try? JSON(parsing: event.data), let value = data[key]
+    else { return nil }
+    return (data, value)
+  }
+
+  /// The dead letter that the failed outcome at `place` is; nil for any other event.
+  static func deadLetter(_ event: Event, at place: Position) -> DeadLetter? {
+    guard let (data, _) = failed(event, letterKey), let firing = event.cause?.firing,
+      let trigger = trigger(event)
+    else { return nil }
+    return DeadLetter(
+      id: firing.text,
+      kind: .firing,
+      sensor: trigger.sensor,
+      part: trigger.name,
+      why: (data["why"]?.asText ?? "").cut(to: DeadLetter.whyBytes),
+      attempts: data["attempts"]?.integer ?? 1,
+      time: event.time,
+      place: place,
+      events: letterEvents(event).compactMap { Position($0.place) }
+    )
+  }
+
+  /// The events of the firing whose dead letter `event` is.
+  static func letterEvents(_ event: Event) -> [EventReference] {
+    let items = failed(event, letterKey)?.value["events"]?.items ?? []
+    return items.compactMap { EventReference($0) }
+  }
+
+  /// The firing of a `dlqTrigger` that `event` asks for; nil for any other event.
+  static func owed(_ event: Event) -> Intent? {
+    failed(event, owedKey).flatMap { Intent($0.value) }
+  }
+
+  /// The notice that somebody, or a limit, did something to dead letters:
+  /// `signalbox.deadletters.retried` and `.dropped`. Data: `letters` (ids, the first 1000),
+  /// `count`, `why`.
+  static func letters(
+    _ what: String,
+    _ ids: [String],
+    why: String,
+    at time: Timestamp
+  ) -> Event {
+    let data: JSON = [
+      "letters": .array(ids.prefix(1000).map { .string($0) }), "count": JSON(ids.count),
+      "why": .string(why),
+    ]
+    return Event(
+      id: Event.randomID(),
+      namespace: "default",
+      bus: "default",
+      source: noticeSource,
+      type: "signalbox.deadletters.\(what)",
+      subject: "deadletters.\(what)",
+      time: time,
+      data: data.encoded()
+    )
+  }
+
   /// The firing that is followed since `event`; nil for any other event.
   static func startedFiring(_ event: Event) -> (FiringID, TriggerID)? {
     guard event.source == source, event.type == typePrefix + Phase.started.rawValue,

@@ -5,7 +5,8 @@ import Sensor
 
 /// The state at one moment, as a note, so that a start reads the bus from there on only.
 ///
-///     {"asOf": position, "cursor": position, "planned": position, "replays": number,
+///     {"version": 2, "asOf": position, "cursor": position, "planned": position,
+///      "replays": number,
 ///      "sensors": {"ns/name": {"dependency": fingerprint}}, "starts": {"ns/name": position},
 ///      "slots": [{"trigger": trigger, "events": [event]}],
 ///      "parked": [{"sensor": "ns/name", "at": position, "since": nanoseconds,
@@ -13,7 +14,10 @@ import Sensor
 ///      "lanes": [{"trigger": trigger, "firings": [[position, number], ...],
 ///                 "followed": [[position, number, position of the started event], ...],
 ///                 "spill": [position, number, oldest position]}],
-///      "places": {"ns/bus/source/event": {key: value}}}
+///      "places": {"ns/bus/source/event": {key: value}},
+///      "letters": [dead letter], "owed": [intent of a dlqTrigger that no decision has yet]}
+///
+/// Snapshots without a version are of the first; what they do not have is empty.
 ///
 /// Everything up to `asOf` is in it. Of what follows some may be in it too; taking it into account
 /// again changes nothing. Firings are named by the place of their decision, which is held.
@@ -29,6 +33,11 @@ struct Snapshot: Equatable {
   var lanes: [TriggerID: SavedLane] = [:]
   /// How far event sources have come.
   var places: [String: [String: JSON]] = [:]
+  var letters: [DeadLetter] = []
+  var owed: [Intent] = []
+
+  /// A snapshot of a later version is refused.
+  private static let version = 2
 
   struct SavedLane: Equatable {
     struct Followed: Equatable {
@@ -52,6 +61,8 @@ struct Snapshot: Equatable {
       events.values.sorted { $0.dependency < $1.dependency }
     }
     parked = state.parked
+    letters = state.letters.sorted
+    owed = state.owed.values.sorted { $0.id.text < $1.id.text }
     lanes = state.lanes.mapValues { lane in
       SavedLane(
         firings: (lane.running.values.map(\.place) + lane.waiting.map(\.place)).sorted(),
@@ -76,6 +87,10 @@ struct Snapshot: Equatable {
     holds.records["firings"] = events.union(lanes.values.flatMap { $0.firings.map(\.record) })
     holds.records["followed firings"] = Set(
       lanes.values.flatMap { $0.followed.flatMap { [$0.place.record, $0.started] } }
+    )
+    holds.records["dead letters"] = Set(letters.flatMap { [$0.place] + $0.events })
+    holds.records["owed firings"] = Set(
+      owed.flatMap { $0.events.compactMap { Position($0.place) } }
     )
     return holds
   }
@@ -110,16 +125,23 @@ extension Snapshot {
       ]
     }
     let json: JSON = [
+      "version": JSON(Self.version),
       "asOf": text(asOf), "cursor": text(cursor), "planned": planned.map(text) ?? .null,
       "replays": JSON(replays),
       "sensors": .object(encode(sensors)), "starts": .object(starts), "slots": .array(slots),
       "parked": .array(parked), "lanes": .array(lanes), "places": .object(encode(places)),
+      "letters": .array(letters.map(\.json)), "owed": .array(owed.map(\.json)),
     ]
     return Note(kind: NoteKind.snapshot, bytes: json.encoded())
   }
 
   init(_ note: Note) throws(NoteError) {
     let json = try parse(note)
+    if let version = json["version"]?.integer, version > Self.version {
+      throw NoteError(
+        description: "a snapshot record is of version \(version), written by a newer Signalbox"
+      )
+    }
     guard let asOf = json["asOf"]?.position, let cursor = json["cursor"]?.position,
       let sensors = decodeSensors(json["sensors"]),
       let slots = json["slots"]?.items, let parked = json["parked"]?.items,
@@ -142,6 +164,11 @@ extension Snapshot {
         places[source.key] = Dictionary(members.map { ($0.key, $0.value) }) { _, last in last }
       }
     }
+    let saved = (json["letters"]?.items ?? []).map { DeadLetter(saved: $0) }
+    let owed = (json["owed"]?.items ?? []).map { Intent($0) }
+    guard !saved.contains(nil), !owed.contains(nil) else { throw Self.unknown }
+    letters = saved.compactMap(\.self)
+    self.owed = owed.compactMap(\.self)
     for slot in slots {
       guard let trigger = slot["trigger"].flatMap({ TriggerID($0) }),
         let events = slot["events"]?.items?.map({ EventReference($0) }), !events.contains(nil)

@@ -19,6 +19,9 @@ package struct LogSettings: Equatable, Sendable {
   package var holdFor: Duration?
   /// `deduplication.window`: how long an id is remembered.
   package var window: Duration?
+  /// `deadLetters.maxAge` and `.maxCount`: beyond, the oldest go.
+  package var deadLetterAge: Duration?
+  package var deadLettersMax: Int?
 
   package init() {}
 
@@ -36,6 +39,11 @@ package struct LogSettings: Equatable, Sendable {
       window = deduplication.duration("window")
       deduplication.finish()
     }
+    if let letters = own.block("deadLetters") {
+      deadLetterAge = letters.duration("maxAge")
+      deadLettersMax = letters.integer("maxCount", in: 0...100_000)
+      letters.finish()
+    }
     own.finish()
   }
 
@@ -46,6 +54,8 @@ package struct LogSettings: Equatable, Sendable {
     merged.maxBytes = [maxBytes, other.maxBytes].compactMap(\.self).max()
     merged.holdFor = [holdFor, other.holdFor].compactMap(\.self).max()
     merged.window = [window, other.window].compactMap(\.self).max()
+    merged.deadLetterAge = [deadLetterAge, other.deadLetterAge].compactMap(\.self).max()
+    merged.deadLettersMax = [deadLettersMax, other.deadLettersMax].compactMap(\.self).max()
     return merged
   }
 }

@@ -155,7 +155,9 @@ extension DocumentReader {
       spec.error("triggers", "found none, expected at least one")
     }
     checkDistinct(dependencies.map { ($0.name, $0.mark, $0.path + ".name") }, "dependency")
-    checkDistinct(triggers.map { ($0.name, $0.mark, $0.path + ".template.name") }, "trigger")
+    // Those of dlqTriggers fire under their own names.
+    let named = triggers.flatMap { [$0] + $0.deadLetterTrigger }
+    checkDistinct(named.map { ($0.name, $0.mark, $0.path + ".template.name") }, "trigger")
     spec.finish()
     return SensorManifest(
       namespace: identity.namespace,

@@ -22,6 +22,8 @@ package struct TriggerManifest: Sendable {
   package let retryStrategy: RetryManifest?
   /// `policy.status.allow`.
   package let policyStatusAllow: [Int]?
+  /// `dlqTrigger`: fires when this one has failed for good (spec section 4.7); at most one.
+  package let deadLetterTrigger: [TriggerManifest]
   package let mark: Mark
   package let path: String
 }
@@ -109,7 +111,8 @@ extension DocumentReader {
     let retry = block.block("retryStrategy").map(backoff)
     let allow = statusPolicy(block)
     delivery(block)
-    block.notSupportedYet("rateLimit", "dlqTrigger")
+    block.notSupportedYet("rateLimit")
+    let last = block.block("dlqTrigger").map { deadLetterTrigger($0, dependencies) }
     signalbox(block)
     block.finish()
 
@@ -140,9 +143,30 @@ extension DocumentReader {
       triggerParameters: triggerParameters,
       retryStrategy: retry,
       policyStatusAllow: allow ?? templateAllow,
+      deadLetterTrigger: last.map { [$0] } ?? [],
       mark: template?.mark ?? block.mark,
       path: block.path
     )
+  }
+
+  private func deadLetterTrigger(
+    _ block: Block,
+    _ dependencies: [DependencyManifest]
+  ) -> TriggerManifest {
+    let template = block.node("template").map {
+      Block($0, path: block.child("template"), Diagnostics())
+    }
+    for key in ["conditions", "conditionsReset"] where template?.contains(key) == true {
+      block.report(
+        .info,
+        "template",
+        "\(key) has no effect in a dlqTrigger, here as in Argo Events"
+      )
+    }
+    for key in ["rateLimit", "dlqTrigger"] where block.contains(key) {
+      block.report(.info, key, "has no effect in a dlqTrigger, here as in Argo Events")
+    }
+    return trigger(block, dependencies)
   }
 
   private func conditionsReset(_ block: Block) -> ConditionsResetManifest? {

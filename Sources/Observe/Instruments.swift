@@ -31,6 +31,8 @@ package struct Instruments: Sendable {
   package let duplicates: Counter
   /// `sensor`, `trigger`: chains that were cut at the hop limit.
   package let loopsStopped: Counter
+  /// `sensor`, `part`, `kind`: firings and events that became dead letters.
+  package let deadLetters: Counter
 
   /// `source`, `event`, `number`, `of`: what sources say of what they read, such as the `lag` of a
   /// partition.
@@ -118,6 +120,11 @@ package struct Instruments: Sendable {
       "signalbox_events_duplicate_total",
       help: "Redeliveries of events that were stored already.",
       labels: ["source", "event"]
+    )
+    deadLetters = metrics.counter(
+      "signalbox_dead_letters_total",
+      help: "Firings of a trigger that failed, and events that a dependency could not judge.",
+      labels: ["sensor", "part", "kind"]
     )
     loopsStopped = metrics.counter(
       "signalbox_loops_stopped_total",

@@ -54,6 +54,6 @@ extension Socket {
     _ subject: String
   ) throws(SystemError) -> [UInt8] {
     try Files.write(bytes, to: connection)
-    return try Files.readToEnd(connection, subject, limit: 1 << 20)
+    return try Files.readToEnd(connection, subject, limit: 64 << 20)
   }
 }

@@ -141,6 +141,7 @@ package struct Interlocking: Sendable {
   /// - Parameters:
   ///   - time: log time; nil: the event's own.
   ///   - replay: the number of the replay that it arrives by; 0: it comes by itself.
+  ///   - dependency: the only one, by its name, at which it arrives; nil: all that take it.
   ///   - isActive: whether a sensor reads from here on already.
   package func step(
     _ event: Event,
@@ -148,6 +149,7 @@ package struct Interlocking: Sendable {
     time: Timestamp? = nil,
     _ slots: inout Slots,
     replay: Int = 0,
+    dependency only: String? = nil,
     isActive: (SensorID) -> Bool
   ) -> Step {
     var step = Step()
@@ -158,6 +160,7 @@ package struct Interlocking: Sendable {
       let sensor = sensors[subscription.sensor]
       guard isActive(sensor.id) else { continue }
       let dependency = sensor.dependencies[subscription.dependency]
+      if let only, only != dependency.name { continue }
       let verdict = transformedAndJudged(event, dependency, &parsed)
       step.verdicts.append(
         Step.Verdict(sensor: sensor.id, dependency: dependency.name, filter: verdict)

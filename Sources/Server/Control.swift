@@ -27,8 +27,15 @@ struct Control: RequestHandler {
         let replay = await installation.replay(request.body)
         return .json(replay.isDone ? 200 : 422, replay.json.encoded())
       }
+    case ("POST", let path) where path.hasPrefix("/deadletters/"):
+      return .read(bodyLimit: 1 << 20) { request in
+        let (isDone, answer) = await installation.deadLetters(path, request.body)
+        return .json(isDone ? 200 : 422, answer.encoded())
+      }
     default:
-      let paths = "GET /status, POST /reload, POST /replay and POST /takeover"
+      let paths =
+        "GET /status, POST /reload, POST /replay, POST /takeover and POST "
+        + "/deadletters/list, show, retry and drop"
       return .answer(.text(404, "there are \(paths)"))
     }
   }

@@ -14,7 +14,8 @@ extension EngineObserver {
       },
       fired: { instruments.firings.increment(["\($0.sensor)", $0.name]) },
       settled: { instruments.outcomes.increment(["\($0.sensor)", $0.name, $1.rawValue]) },
-      stopped: { instruments.loopsStopped.increment(["\($0.sensor)", $0.name]) }
+      stopped: { instruments.loopsStopped.increment(["\($0.sensor)", $0.name]) },
+      died: { instruments.deadLetters.increment(["\($0)", $1, $2.rawValue]) }
     )
   }
 }

@@ -133,6 +133,8 @@ actor Installation {
     var engineConfiguration = Engine.Configuration()
     engineConfiguration.hopLimit = configuration.hopLimit
     if let holdFor = settings.holdFor { engineConfiguration.holdFor = holdFor }
+    if let age = settings.deadLetterAge { engineConfiguration.deadLetterAge = age }
+    if let count = settings.deadLettersMax { engineConfiguration.deadLettersMax = count }
     engineConfiguration.upkeepInterval = logConfiguration.upkeepInterval
     engine = Engine(
       bus: log,
@@ -155,6 +157,10 @@ actor Installation {
       "signalbox_http_body_bytes",
       help: "Memory held by the bodies of requests under way."
     ) { [bodies = limits.bodies] in Double(bodies.inUse) }
+    metrics.gauge(
+      "signalbox_dead_letters",
+      help: "Firings and events that failed and wait for a person."
+    ) { Double(engine.deadLetterCount) }
     LogNumbers(metrics).register(log)
     ProcessNumbers.register(in: metrics)
     let waiting = try await engine.recover()

@@ -111,7 +111,13 @@ struct PlanBuilder {
         name: trigger.name
       )
       if let rule = rule(trigger, id, names) { rules.append(rule) }
-      if let plan = plan(trigger, id, manifest, names, transforms) { triggers.append(plan) }
+      var made = plan(trigger, id, manifest, names, transforms)
+      for last in trigger.deadLetterTrigger {
+        let other = TriggerID(sensor: id.sensor, name: last.name)
+        if let plan = plan(last, other, manifest, names, transforms) { triggers.append(plan) }
+        made?.deadLetterTrigger = other
+      }
+      if let made { triggers.append(made) }
     }
     let sensor = SensorPlan(
       id: SensorID(namespace: manifest.namespace, name: manifest.name),
@@ -139,7 +145,7 @@ struct PlanBuilder {
   ) {
     let programs = Set(triggerKinds.filter(\.runsPrograms).map(\.kind))
     let commands = Set(triggers.filter { programs.contains($0.kind) }.map(\.id))
-    let reach = Reach(sensors)
+    let reach = Reach(sensors, triggers)
     for (key, entry) in open {
       guard let command = reach.triggers(from: key).first(where: commands.contains) else {
         continue

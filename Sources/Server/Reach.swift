@@ -7,8 +7,13 @@ import Sensor
 struct Reach {
   private var waiting: [EventKey: [TriggerID]] = [:]
   private let buses: [SensorID: String]
+  /// What fires when a trigger fails.
+  private let failing: [TriggerID: TriggerID]
 
-  init(_ sensors: [SensorPlan]) {
+  init(_ sensors: [SensorPlan], _ triggers: [TriggerPlan]) {
+    failing = Dictionary(
+      triggers.compactMap { trigger in trigger.deadLetterTrigger.map { (trigger.id, $0) } }
+    ) { first, _ in first }
     buses = Dictionary(sensors.map { ($0.id, $0.bus) }) { first, _ in first }
     for sensor in sensors {
       for dependency in sensor.dependencies {
@@ -27,6 +32,7 @@ struct Reach {
       found += new
       next = new.flatMap { trigger in
         outcomes(of: trigger).flatMap { waiting[$0] ?? [] }
+          + [failing[trigger]].compactMap(\.self)
       }
     }
     return found

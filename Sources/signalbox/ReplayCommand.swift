@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import JSON
 import Posix
 
@@ -47,21 +48,38 @@ struct ControlSocket {
   /// The answer, which is JSON whatever its status.
   /// - Throws: `ExitCode` 1 when no program answers; that was printed.
   func post(_ target: String, _ body: JSON? = nil) throws -> JSON {
+    do throws(SystemError) { return try exchange(target, body).body } catch {
+      print("no program answers on \(path): \(error)")
+      throw ExitCode(1)
+    }
+  }
+
+  /// The answer and its status; nil when no program answers.
+  func answer(_ target: String, _ body: JSON) throws -> (status: Int, body: JSON)? {
+    do throws(SystemError) { return try exchange(target, body) } catch {
+      // Nobody ever ran there, or nobody does any longer.
+      if error.call == "connect", [ENOENT, ECONNREFUSED, ENOTDIR].contains(error.code) {
+        return nil
+      }
+      print("the program on \(path) does not answer: \(error)")
+      throw ExitCode(1)
+    }
+  }
+
+  private func exchange(
+    _ target: String,
+    _ body: JSON?
+  ) throws(SystemError) -> (status: Int, body: JSON) {
     let bytes = body?.encoded() ?? []
     let head =
       "POST \(target) HTTP/1.1\r\nHost: control\r\nConnection: close\r\n"
       + "Content-Length: \(bytes.count)\r\n\r\n"
-    let answer: [UInt8]
-    do throws(SystemError) {
-      answer = try Socket.exchange(Array(head.utf8) + bytes, path: path)
-    } catch {
-      print("no program answers on \(path): \(error)")
-      throw ExitCode(1)
-    }
+    let answer = try Socket.exchange(Array(head.utf8) + bytes, path: path)
     let parts = String(decoding: answer, as: UTF8.self).split(separator: "\r\n\r\n", maxSplits: 1)
-    do throws(JSONError) { return try JSON(parsing: Array((parts.last ?? "").utf8)) } catch {
-      print("the program on \(path) gave no answer")
-      throw ExitCode(1)
+    let status = Int((parts.first ?? "").dropFirst("HTTP/1.1 ".count).prefix(3)) ?? 0
+    guard let json = try? JSON(parsing: Array((parts.last ?? "").utf8)) else {
+      throw SystemError("read", path, code: EBADMSG)
     }
+    return (status, json)
   }
 }

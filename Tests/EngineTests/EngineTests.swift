@@ -42,7 +42,7 @@ final class Script: Trigger {
 }
 
 @Suite struct EngineTests {
-  let disk = FaultyDisk()
+  var disk = FaultyDisk()
 
   /// A sensor with one trigger over dependencies that are named like the subjects they wait for.
   func sensor(
@@ -78,9 +78,14 @@ final class Script: Trigger {
     )
   }
 
-  func trigger(_ sensor: SensorPlan, _ script: Script, attempts: Int = 1) -> TriggerPlan {
+  func trigger(
+    _ sensor: SensorPlan,
+    _ script: Script,
+    attempts: Int = 1,
+    id: TriggerID? = nil
+  ) -> TriggerPlan {
     TriggerPlan(
-      id: sensor.triggers[0].id,
+      id: id ?? sensor.triggers[0].id,
       bus: "default",
       kind: "script",
       concurrency: 1,

@@ -317,7 +317,7 @@ struct Case: CustomTestStringConvertible, Sendable {
       "6:63: error: spec.triggers[0].template.conditionsReset[0].byTime: found nothing, expected a "
         + "mapping with cron",
       "6:88: error: spec.triggers[0].rateLimit: is not supported yet",
-      "6:103: error: spec.triggers[0].dlqTrigger: is not supported yet",
+      "6:115: error: spec.triggers[0].dlqTrigger.template: found nothing, expected a mapping",
       "6:128: error: spec.triggers[0].policy.k8s: is not supported yet",
       "6:154: error: spec.triggers[0].policy.status.allow[0]: found a number, expected "
         + "a status from 100 to 599"

@@ -1,0 +1,156 @@
+import Bus
+import Engine
+import Event
+import EventLog
+package import JSON
+import Sensor
+
+/// The dead letters of a data folder on which nothing runs.
+package struct DeadLetterFolder {
+  private let folder: String
+  private var letters = DeadLetters()
+
+  /// Reads the whole log.
+  /// - Throws: `LogError`, or `NoteError` when a newer version wrote the log.
+  package init(data: String) throws {
+    folder = data + "/log"
+    var fold = LetterFold()
+    var problem: NoteError?
+    _ = try EventLogReader(folder: folder).read { record in
+      guard problem == nil else { return }
+      do throws(NoteError) { try fold.take(record) } catch { problem = error }
+    }
+    if let problem { throw problem }
+    letters = fold.letters
+  }
+
+  /// Answers as the program that runs would; see `Installation.deadLetters`.
+  /// - Parameter verb: `list`, `show`, `retry` or `drop`.
+  /// - Throws: `LogError`; another process that runs on the folder is one.
+  package func answer(_ verb: String, _ request: JSON) async throws -> (isDone: Bool, JSON) {
+    guard let choice = LetterChoice(request) else {
+      return (false, ["error": "found no letters and no sensor"])
+    }
+    let chosen = choice.letters(of: letters.sorted)
+    switch verb {
+    case "list":
+      return (
+        true,
+        [
+          "count": JSON(chosen.count),
+          "letters": .array(chosen.suffix(choice.limit).map(\.json)),
+        ]
+      )
+    case "show":
+      guard let letter = choice.ids?.first.flatMap({ letters[$0] }) else {
+        return (false, ["error": "there is no such dead letter"])
+      }
+      return (true, try show(letter))
+    default: return try await note(verb, choice.ids ?? chosen.map(\.id))
+    }
+  }
+
+  private func show(_ letter: DeadLetter) throws -> JSON {
+    var details = JSON.null
+    var events: [Event] = []
+    let wanted = Set(letter.events)
+    _ = try EventLogReader(folder: folder).read { record in
+      if record.position == letter.place { details = letter.details(record) }
+      guard wanted.contains(record.position), case .event(let event) = record.content else {
+        return
+      }
+      events.append(event)
+    }
+    return letter.json(details: details, events: events)
+  }
+
+  /// Writes down what is to happen to letters.
+  private func note(_ verb: String, _ ids: [String]) async throws -> (isDone: Bool, JSON) {
+    let known = ids.filter { letters[$0] != nil }
+    if !known.isEmpty {
+      let note = verb == "drop" ? LettersNote(drop: known) : LettersNote(retry: known)
+      let (log, _) = try EventLog.open(folder: folder)
+      do throws(BusError) { _ = try await log.append([.note(note.note)]) } catch {
+        await log.close()
+        throw error
+      }
+      await log.close()
+    }
+    let message = verb == "drop" ? "dropped" : "is tried again when the program runs"
+    let lines: [JSON] = ids.map { id in
+      let isKnown = letters[id] != nil
+      return [
+        "id": .string(id), "done": .bool(isKnown),
+        "message": .string(isKnown ? message : "there is none"),
+      ]
+    }
+    return (known.count == ids.count, ["letters": .array(lines)])
+  }
+}
+
+/// Which letters a request is about.
+struct LetterChoice {
+  /// nil: all, as far as `sensor` allows.
+  let ids: [String]?
+  /// `NAME` or `NAMESPACE/NAME`.
+  let sensor: String?
+  let limit: Int
+
+  /// nil for anything but a request.
+  init?(_ json: JSON) {
+    guard case .object = json else { return nil }
+    switch json["letters"] {
+    case .array(let items)?:
+      let texts = items.compactMap { item in
+        if case .string(let text) = item { text } else { nil as String? }
+      }
+      guard texts.count == items.count else { return nil }
+      ids = texts
+    case nil, .null?: ids = nil
+    default: return nil
+    }
+    switch json["sensor"] {
+    case .string(let name)?: sensor = name.contains("/") ? name : "default/" + name
+    case nil, .null?: sensor = nil
+    default: return nil
+    }
+    if case .number(let text)? = json["limit"], let number = Int(text), number > 0 {
+      limit = number
+    } else {
+      limit = .max
+    }
+  }
+
+  func letters(of all: [DeadLetter]) -> [DeadLetter] {
+    all.filter { letter in
+      sensor.map { $0 == letter.sensor.description } ?? true
+        && ids?.contains(letter.id) ?? true
+    }
+  }
+}
+
+extension DeadLetter {
+  /// Everything about one, for `show`.
+  func json(details: JSON, events: [Event]) -> JSON {
+    guard case .object(let members) = json else { return json }
+    return .object(
+      members + [
+        .init(key: "details", value: details),
+        .init(
+          key: "content",
+          value: .array(
+            events.map { event in
+              let text = JSON.string(String(decoding: event.data, as: UTF8.self))
+              return [
+                "id": .string(event.id), "source": .string(event.source),
+                "type": .string(event.type), "subject": .string(event.subject),
+                "time": .string(event.time.description),
+                "data": (try? JSON(parsing: event.data)) ?? text,
+              ]
+            }
+          )
+        ),
+      ]
+    )
+  }
+}
