@@ -35,20 +35,21 @@ package struct JSONDocument: Sendable {
   package func objectByAppending(_ members: [JSON.Member]) -> [UInt8]? {
     guard node.isObject else { return nil }
     let raw = node.raw
-    let names = Set(members.map(\.key))
-    let own = node.members
-    var out: [UInt8]
-    if own.contains(where: { names.contains(unescaped($0.key)) }) {
-      let kept = own.filter { !names.contains(unescaped($0.key)) }.map { member in
-        raw[member.key.startIndex - 1..<member.value.raw.endIndex]
-      }
-      out = [0x7b] + Array(kept.joined(separator: [0x2c]))
-      if !kept.isEmpty { out.append(0x2c) }
-    } else {
-      out = Array(raw.dropLast())
-      if !own.isEmpty { out.append(0x2c) }
-    }
+    guard !members.isEmpty else { return Array(raw) }
+    let names = members.map { Array($0.key.utf8) }
+    let own = node.places
+    let kept = own.filter { member in !names.contains { node.isKey(member.key, $0[...]) } }
     let tail = JSON.object(members).encoded().dropFirst()
-    return members.isEmpty ? Array(raw) : out + tail
+    var out: [UInt8] = []
+    out.reserveCapacity(raw.count + tail.count + 1)
+    if kept.count == own.count {
+      out += raw[..<(raw.endIndex - 1)]
+    } else {
+      out.append(0x7b)
+      out += kept.map { raw[($0.key.lowerBound - 1)..<$0.value.end] }.joined(separator: [0x2c])
+    }
+    if !kept.isEmpty { out.append(0x2c) }
+    out += tail
+    return out
   }
 }

@@ -1,7 +1,8 @@
 /// A value in a checked document. Its parts are found without copying or decoding anything, and
 /// what is not looked into is stepped over at once.
 package struct JSONNode: Sendable {
-  private let bytes: [UInt8]
+  /// Of the whole document.
+  let bytes: [UInt8]
   private let containers: [JSONContainer]
   private let start: UInt32
   private let end: UInt32
@@ -29,20 +30,24 @@ package struct JSONNode: Sendable {
     JSONPlace(start: Int(start), end: Int(end), number: Int(number))
   }
 
-  private func node(_ place: JSONPlace) -> JSONNode { JSONNode(bytes, containers, place) }
+  /// The part of the document that stands there.
+  func node(_ place: JSONPlace) -> JSONNode { JSONNode(bytes, containers, place) }
 
   private var walk: JSONItems { JSONItems(bytes, containers, in: place) }
 
   /// The members of an object in their order, keys as written without their quotes; none of
   /// anything else.
   package var members: [(key: ArraySlice<UInt8>, value: JSONNode)] {
+    places.map { (bytes[$0.key], node($0.value)) }
+  }
+
+  /// Where the members of an object stand, keys without their quotes; none of anything else.
+  var places: [(key: Range<Int>, value: JSONPlace)] {
     guard isObject else { return [] }
-    var found: [(ArraySlice<UInt8>, JSONNode)] = []
+    var found: [(key: Range<Int>, value: JSONPlace)] = []
+    found.reserveCapacity(16)
     var walk = walk
-    while walk.next() {
-      let key = walk.key()
-      found.append((bytes[key], node(walk.value())))
-    }
+    while walk.next() { found.append((walk.key(), walk.value())) }
     return found
   }
 
@@ -112,7 +117,8 @@ package struct JSONNode: Sendable {
     return nil
   }
 
-  private func isKey(_ key: Range<Int>, _ wanted: ArraySlice<UInt8>) -> Bool {
+  /// Whether the key that stands there is the wanted one, which has no escapes.
+  func isKey(_ key: Range<Int>, _ wanted: ArraySlice<UInt8>) -> Bool {
     if key.count == wanted.count {
       for offset in 0..<key.count
       where bytes[key.lowerBound + offset] != wanted[wanted.startIndex + offset] { return false }

@@ -13,17 +13,18 @@ package struct JSONView: Sendable {
 
   /// The members of an object, all found in one pass; none of anything else.
   package var fields: JSONFields {
-    JSONFields(entries: node.members.map { ($0.key, JSONView(node: $0.value)) })
+    JSONFields(entries: node.places, node: node)
   }
 
   /// The items of an array; none of anything else.
   package var items: [JSONView] { node.items.map(JSONView.init(node:)) }
 
   /// The text of a string that is not empty; nil for anything else.
-  package var text: String? {
-    guard value.kind == .string else { return nil }
-    let text = value.string
-    return text.isEmpty ? nil : text
+  package var text: String? { textValue?.string }
+
+  /// `text`, as it was written.
+  package var textValue: JSONValue? {
+    node.firstByte == 0x22 && node.size > 2 ? node.value : nil
   }
 }
 
@@ -31,11 +32,19 @@ package struct JSONView: Sendable {
 package struct JSONFields: Sendable {
   package static let empty = JSONFields()
 
-  fileprivate var entries: [(key: ArraySlice<UInt8>, value: JSONView)] = []
+  fileprivate var entries: [(key: Range<Int>, value: JSONPlace)] = []
+  /// The object; nil where there is none.
+  fileprivate var node: JSONNode?
 
   /// The first member of that name; nil where there is none or it is null.
   package subscript(key: String) -> JSONView? {
-    guard let entry = entries.first(where: { $0.key.elementsEqual(key.utf8) }) else { return nil }
-    return entry.value.value.kind == .null ? nil : entry.value
+    guard let node else { return nil }
+    let wanted = key.utf8
+    for entry in entries
+    where entry.key.count == wanted.count && node.bytes[entry.key].elementsEqual(wanted) {
+      let value = node.node(entry.value)
+      return value.value.kind == .null ? nil : JSONView(node: value)
+    }
+    return nil
   }
 }

@@ -32,8 +32,8 @@ struct Delivery {
 /// A delivery or one change of it, with what we say about it beside the forge's body.
 struct Told {
   let document: JSONDocument
-  /// `push`, `pushes`, `pullRequest`.
-  let members: [JSON.Member]
+  /// `push`, `pushes`, `pullRequest`, as text without braces; empty where it tells none.
+  let members: ArraySlice<UInt8>
 
   /// More changes than this, or more bytes of all their bodies, are left together.
   private static let changesMax = 256
@@ -45,15 +45,15 @@ struct Told {
     if shape.sharesCommits, isPart || told.pushes.count > 1 {
       for index in told.pushes.indices { told.pushes[index].commits = [] }
     }
-    var members: [JSON.Member] = []
-    if let push = told.pushes.first { members.append(.init(key: "push", value: push.json)) }
+    var writer = JSONWriter()
+    told.pushes.first?.write("push", to: &writer)
     if told.pushes.count > 1 {
-      members.append(.init(key: "pushes", value: .array(told.pushes.map(\.json))))
+      writer.array("pushes") { writer in
+        for push in told.pushes { push.write(to: &writer) }
+      }
     }
-    if let pullRequest = told.pullRequest {
-      members.append(.init(key: "pullRequest", value: pullRequest.json))
-    }
-    self.members = members
+    told.pullRequest?.write("pullRequest", to: &writer)
+    members = writer.bytes[...]
   }
 
   /// One part for each ref that moved where `splits` says so, else the delivery as it came.

@@ -143,7 +143,10 @@ struct ForgeSource<Row: ProviderRow>: EventSource, RequestHandler {
     }
     let body = part.document.objectByAppending(injected) ?? Array(part.document.root.raw)
     var further = part.members
-    if isRepeated { further.append(.init(key: "repeatedBody", value: true)) }
+    if isRepeated {
+      if !further.isEmpty { further.append(0x2c) }
+      further += "\"repeatedBody\":true".utf8
+    }
     let number = index.map { " \($0)" } ?? ""
     return Event(
       id: delivery.id.map {
@@ -160,7 +163,7 @@ struct ForgeSource<Row: ProviderRow>: EventSource, RequestHandler {
         headers,
         body: body,
         metadata: spec.metadata,
-        further: JSON.object(further).encoded().dropFirst().dropLast()
+        further: further
       ),
       // Of the body alone: what stands between the forge and us may add headers to a repetition.
       digest: delivery.id == nil ? nil : delivery.digest

@@ -1,191 +1,185 @@
 import JSON
 
 /// One ref that moved, in one shape for every forge (`deploy/docs/forges.md`). What a forge does
-/// not say is nil and left out.
+/// not say is nil and left out. Texts stay as the forge wrote them, so that none is read and
+/// written again on the way of every push.
 struct Push {
   var repository: Repository
   /// In full, such as `refs/heads/main`.
   var ref: String
   /// Commits; all zeros where there was or is none.
-  var before: String?
-  var after: String?
+  var before: JSONValue?
+  var after: JSONValue?
   var isForced: Bool?
   /// Oldest first.
   var commits: [Commit] = []
   var pusher: Person?
-  var compareURL: String?
+  var compareURL: JSONValue?
   /// Whether commits or the paths of commits are missing.
   var isTruncated = false
 
   struct Repository {
     /// Owner and name, as in `owner/name`.
-    var fullName: String?
-    var name: String?
-    var cloneURL: String?
-    var sshURL: String?
-    var webURL: String?
-    var defaultBranch: String?
+    var fullName: JSONValue?
+    var name: JSONValue?
+    var cloneURL: JSONValue?
+    var sshURL: JSONValue?
+    var webURL: JSONValue?
+    var defaultBranch: JSONValue?
   }
 
   struct Person {
-    var name: String?
-    var email: String?
-    var username: String?
+    var name: JSONValue?
+    var email: JSONValue?
+    var username: JSONValue?
   }
 
   struct Commit {
-    var id: String?
-    var message: String?
+    var id: JSONValue?
+    var message: JSONValue?
     var author: Person?
     /// As the forge writes it, RFC 3339 everywhere.
-    var time: String?
-    var url: String?
+    var time: JSONValue?
+    var url: JSONValue?
     /// nil where the forge lists no paths.
     var paths: Paths?
   }
 
   struct Paths {
-    var added: [String]
-    var modified: [String]
-    var removed: [String]
+    var added: [JSONValue]
+    var modified: [JSONValue]
+    var removed: [JSONValue]
   }
 
   var isCreated: Bool? { before.map(isZero) }
   var isDeleted: Bool? { after.map(isZero) }
 
   /// Every path that a commit touched, once, in the order of the commits.
-  var changedPaths: [String] {
-    var seen: Set<String> = []
+  private var changedPaths: [JSONValue] {
+    var seen: Set<JSONValue> = []
     return commits.compactMap(\.paths).flatMap { $0.added + $0.modified + $0.removed }
       .filter { seen.insert($0).inserted }
   }
 }
 
 /// Whether it is the id that stands for no commit.
-private func isZero(_ commit: String) -> Bool { commit.utf8.allSatisfy { $0 == 0x30 } }
+private func isZero(_ commit: JSONValue) -> Bool {
+  commit.raw.dropFirst().dropLast().allSatisfy { $0 == 0x30 }
+}
 
 extension Push {
-  var json: JSON {
-    var members: [JSON.Member] = [.init(key: "repository", value: repository.json)]
-    members.add("ref", ref)
-    members.add("branch", ref.behind("refs/heads/"))
-    members.add("tag", ref.behind("refs/tags/"))
-    members.add("before", before)
-    members.add("after", after)
-    members.add("created", isCreated)
-    members.add("deleted", isDeleted)
-    members.add("forced", isForced)
-    members.append(.init(key: "commits", value: .array(commits.map(\.json))))
-    members.append(
-      .init(key: "changedPaths", value: .array(changedPaths.map { .string($0) }))
-    )
-    members.add("pusher", pusher)
-    members.add("compareURL", compareURL)
-    members.add("truncated", isTruncated)
-    return .object(members)
+  func write(_ key: String? = nil, to writer: inout JSONWriter) {
+    writer.object(key) { writer in
+      repository.write(to: &writer)
+      writer.add("ref", .init(string: ref))
+      writer.add("branch", ref.behind("refs/heads/").map(JSONValue.init(string:)))
+      writer.add("tag", ref.behind("refs/tags/").map(JSONValue.init(string:)))
+      writer.add("before", before)
+      writer.add("after", after)
+      writer.add("created", isCreated)
+      writer.add("deleted", isDeleted)
+      writer.add("forced", isForced)
+      writer.array("commits") { writer in
+        for commit in commits { commit.write(to: &writer) }
+      }
+      writer.add("changedPaths", changedPaths)
+      pusher?.write("pusher", to: &writer)
+      writer.add("compareURL", compareURL)
+      writer.add("truncated", isTruncated)
+    }
   }
 }
 
 extension Push.Repository {
-  var json: JSON {
-    var members: [JSON.Member] = []
-    members.add("fullName", fullName)
-    members.add("name", name)
-    members.add("cloneURL", cloneURL)
-    members.add("sshURL", sshURL)
-    members.add("webURL", webURL)
-    members.add("defaultBranch", defaultBranch)
-    return .object(members)
+  fileprivate func write(to writer: inout JSONWriter) {
+    writer.object("repository") { writer in
+      writer.add("fullName", fullName)
+      writer.add("name", name)
+      writer.add("cloneURL", cloneURL)
+      writer.add("sshURL", sshURL)
+      writer.add("webURL", webURL)
+      writer.add("defaultBranch", defaultBranch)
+    }
   }
 }
 
 extension Push.Commit {
-  fileprivate var json: JSON {
-    var members: [JSON.Member] = []
-    members.add("id", id)
-    members.add("message", message)
-    members.add("author", author)
-    members.add("time", time)
-    members.add("url", url)
-    if let paths {
-      for (key, list) in [
-        ("added", paths.added), ("modified", paths.modified), ("removed", paths.removed),
-      ] {
-        members.append(.init(key: key, value: .array(list.map { .string($0) })))
-      }
+  fileprivate func write(to writer: inout JSONWriter) {
+    writer.object { writer in
+      writer.add("id", id)
+      writer.add("message", message)
+      author?.write("author", to: &writer)
+      writer.add("time", time)
+      writer.add("url", url)
+      guard let paths else { return }
+      writer.add("added", paths.added)
+      writer.add("modified", paths.modified)
+      writer.add("removed", paths.removed)
     }
-    return .object(members)
   }
 }
 
+extension Push.Person {
+  /// Nobody of whom nothing is known.
+  fileprivate func write(_ key: String, to writer: inout JSONWriter) {
+    guard name != nil || email != nil || username != nil else { return }
+    writer.object(key) { writer in
+      writer.add("name", name)
+      writer.add("email", email)
+      writer.add("username", username)
+    }
+  }
+}
 /// A request to merge, in one shape for every forge.
 struct PullRequest {
   enum Action: String { case opened, updated, reopened, merged, closed }
 
   var repository: Push.Repository
   var number: Int?
-  var title: String?
+  var title: JSONValue?
   var action: Action
   /// The forge's own word for what happened.
   var providerAction: String?
   var isDraft: Bool?
-  var webURL: String?
+  var webURL: JSONValue?
   var author: Push.Person?
   var source = Side()
   var target = Side()
   /// Where it was merged.
-  var mergeCommit: String?
+  var mergeCommit: JSONValue?
 
   struct Side {
     /// Without `refs/heads/`.
-    var branch: String?
-    var commit: String?
+    var branch: JSONValue?
+    var commit: JSONValue?
     /// The repository's full name.
-    var repository: String?
+    var repository: JSONValue?
   }
 
-  var json: JSON {
-    var members: [JSON.Member] = [.init(key: "repository", value: repository.json)]
-    if let number { members.append(.init(key: "number", value: JSON(number))) }
-    members.add("title", title)
-    members.add("action", action.rawValue)
-    members.add("providerAction", providerAction)
-    members.add("draft", isDraft)
-    members.add("webURL", webURL)
-    members.add("author", author)
-    members.append(.init(key: "source", value: source.json))
-    members.append(.init(key: "target", value: target.json))
-    members.add("mergeCommit", mergeCommit)
-    return .object(members)
+  func write(_ key: String, to writer: inout JSONWriter) {
+    writer.object(key) { writer in
+      repository.write(to: &writer)
+      writer.add("number", number)
+      writer.add("title", title)
+      writer.add("action", .init(string: action.rawValue))
+      writer.add("providerAction", providerAction.map(JSONValue.init(string:)))
+      writer.add("draft", isDraft)
+      writer.add("webURL", webURL)
+      author?.write("author", to: &writer)
+      source.write("source", to: &writer)
+      target.write("target", to: &writer)
+      writer.add("mergeCommit", mergeCommit)
+    }
   }
 }
 
 extension PullRequest.Side {
-  fileprivate var json: JSON {
-    var members: [JSON.Member] = []
-    members.add("branch", branch)
-    members.add("commit", commit)
-    members.add("repository", repository)
-    return .object(members)
-  }
-}
-
-extension [JSON.Member] {
-  fileprivate mutating func add(_ key: String, _ text: String?) {
-    if let text { append(.init(key: key, value: .string(text))) }
-  }
-
-  fileprivate mutating func add(_ key: String, _ flag: Bool?) {
-    if let flag { append(.init(key: key, value: .bool(flag))) }
-  }
-
-  fileprivate mutating func add(_ key: String, _ person: Push.Person?) {
-    guard let person else { return }
-    var members: [JSON.Member] = []
-    members.add("name", person.name)
-    members.add("email", person.email)
-    members.add("username", person.username)
-    if !members.isEmpty { append(.init(key: key, value: .object(members))) }
+  fileprivate func write(_ key: String, to writer: inout JSONWriter) {
+    writer.object(key) { writer in
+      writer.add("branch", branch)
+      writer.add("commit", commit)
+      writer.add("repository", repository)
+    }
   }
 }
 
@@ -193,5 +187,12 @@ extension String {
   /// What follows `prefix`; nil where it does not begin with it.
   func behind(_ prefix: String) -> String? {
     hasPrefix(prefix) ? String(dropFirst(prefix.count)) : nil
+  }
+}
+
+extension JSONValue {
+  /// What follows `prefix` in a string; nil where it does not begin with it.
+  func behind(_ prefix: String) -> JSONValue? {
+    string.behind(prefix).map(JSONValue.init(string:))
   }
 }

@@ -23,16 +23,16 @@ extension Shape {
     "pullrequest:changes_request_removed": .updated,
   ]
 
-  private static let zero = String(repeating: "0", count: 40)
+  private static let zero = JSONValue(string: String(repeating: "0", count: 40))
 
   private static func push(_ change: JSONFields, _ body: JSONFields) -> Push? {
     let (old, new) = (change.inside("old"), change.inside("new"))
     guard let name = new.text("name") ?? old.text("name") else { return nil }
-    let isTag = (new.text("type") ?? old.text("type"))?.hasSuffix("tag") ?? false
+    let isTag = (new.text("type") ?? old.text("type"))?.string.hasSuffix("tag") ?? false
     let actor = body.inside("actor")
     var push = Push(
       repository: repository(body.inside("repository")),
-      ref: (isTag ? "refs/tags/" : "refs/heads/") + name,
+      ref: (isTag ? "refs/tags/" : "refs/heads/") + name.string,
       before: old.inside("target").text("hash") ?? zero,
       after: new.inside("target").text("hash") ?? zero,
       isForced: change.flag("forced"),
@@ -50,7 +50,7 @@ extension Shape {
     return Push.Repository(
       fullName: fields.text("full_name"),
       name: fields.text("name"),
-      cloneURL: web.map { $0 + ".git" },
+      cloneURL: web.map { JSONValue(string: $0.string + ".git") },
       webURL: web,
       defaultBranch: fields.inside("mainbranch").text("name")
     )
@@ -60,15 +60,17 @@ extension Shape {
     let author = fields.inside("author")
     let user = author["user"]?.fields ?? author
     // `Name <address>`.
-    let raw = author.text("raw")
+    let raw = author.text("raw")?.string
     return Push.Commit(
       id: fields.text("hash"),
       message: fields.text("message"),
       author: Push.Person(
         name: user.text("display_name")
-          ?? raw.map { String($0.prefix { $0 != "<" }.trimmedRight) },
+          ?? raw.map { JSONValue(string: String($0.prefix { $0 != "<" }.trimmedRight)) },
         email: raw.flatMap { raw in
-          raw.firstIndex(of: "<").map { String(raw[$0...].dropFirst().prefix { $0 != ">" }) }
+          raw.firstIndex(of: "<").map {
+            JSONValue(string: String(raw[$0...].dropFirst().prefix { $0 != ">" }))
+          }
         },
         username: user.text("nickname")
       ),
@@ -126,7 +128,7 @@ extension Shape {
     let repository = body.inside("repository")
     var push = Push(
       repository: serverRepository(repository),
-      ref: ref,
+      ref: ref.string,
       before: change.text("fromHash"),
       after: change.text("toHash"),
       // New versions list commits, the newest first.
@@ -134,24 +136,28 @@ extension Shape {
       pusher: serverPerson(body.inside("actor"))
     )
     if push.isCreated == false, push.isDeleted == false,
-      let web = push.repository.webURL?.withoutSuffix("/browse"), let before = push.before,
+      let web = push.repository.webURL?.string.withoutSuffix("/browse"), let before = push.before,
       let after = push.after
     {
-      push.compareURL = "\(web)/compare/diff?sourceBranch=\(after)&targetBranch=\(before)"
+      push.compareURL = JSONValue(
+        string: "\(web)/compare/diff?sourceBranch=\(after.string)&targetBranch=\(before.string)"
+      )
     }
     push.isTruncated = push.isDeleted != true
     return push
   }
 
   private static func serverRepository(_ fields: JSONFields) -> Push.Repository {
-    func clone(_ name: String) -> String? {
-      fields.inside("links").items("clone").map(\.fields).first { $0.text("name") == name }?
+    func clone(_ name: String) -> JSONValue? {
+      fields.inside("links").items("clone").map(\.fields).first { $0.text("name")?.string == name }?
         .text("href")
     }
     let slug = fields.text("slug")
     let key = fields.inside("project").text("key")
     return Push.Repository(
-      fullName: key.flatMap { key in slug.map { "\(key)/\($0)" } },
+      fullName: key.flatMap { key in
+        slug.map { JSONValue(string: "\(key.string)/\($0.string)") }
+      },
       name: fields.text("name"),
       cloneURL: clone("http") ?? clone("https"),
       sshURL: clone("ssh"),
@@ -176,7 +182,7 @@ extension Shape {
         let (nanoseconds, isOverflow) = Int64(milliseconds).multipliedReportingOverflow(
           by: 1_000_000
         )
-        return isOverflow ? nil : Timestamp(nanoseconds: nanoseconds).description
+        return isOverflow ? nil : JSONValue(string: Timestamp(nanoseconds: nanoseconds).description)
       }
     )
   }

@@ -40,7 +40,7 @@ extension Shape {
     let pusher = body.inside("pusher")
     var push = Push(
       repository: repository(body.inside("repository")),
-      ref: ref,
+      ref: ref.string,
       before: body.text("before"),
       after: body.text("after"),
       isForced: body.flag("forced"),
@@ -86,7 +86,7 @@ extension Shape {
 
   private static func githubLikePullRequest(_ body: JSONFields) -> PullRequest? {
     let fields = body.inside("pull_request")
-    guard let action = body.text("action"), fields.text("title") != nil else { return nil }
+    guard let action = body.text("action")?.string, fields.text("title") != nil else { return nil }
     let user = fields.inside("user")
     let isMerged = fields.flag("merged") ?? false
     return PullRequest(

@@ -4,7 +4,7 @@ extension Shape {
   static let gitlab = Shape { _, body in
     var told = Told()
     // The header says "System Hook" for all that a system hook tells; the body is clearer.
-    switch body.text("object_kind") ?? body.text("event_name") {
+    switch (body.text("object_kind") ?? body.text("event_name"))?.string {
     case "push", "tag_push": told.pushes = push(body).map { [$0] } ?? []
     case "merge_request": told.pullRequest = mergeRequest(body)
     default: break
@@ -17,7 +17,7 @@ extension Shape {
     let project = project(body)
     var push = Push(
       repository: project,
-      ref: ref,
+      ref: ref.string,
       before: body.text("before"),
       after: body.text("after"),
       commits: body.items("commits").map { commit($0.fields) },
@@ -30,7 +30,9 @@ extension Shape {
     if push.isCreated == false, push.isDeleted == false, let web = project.webURL,
       let before = push.before, let after = push.after
     {
-      push.compareURL = "\(web)/-/compare/\(before)...\(after)"
+      push.compareURL = JSONValue(
+        string: "\(web.string)/-/compare/\(before.string)...\(after.string)"
+      )
     }
     // At most 20 commits are listed; the count is that of all.
     let isCut = body.number("total_commits_count").map { $0 > push.commits.count } ?? false
@@ -66,7 +68,7 @@ extension Shape {
     let fields = body.inside("object_attributes")
     guard let number = fields.number("iid") else { return nil }
     let user = body.inside("user")
-    let action = fields.text("action")
+    let action = fields.text("action")?.string
     return PullRequest(
       repository: project(body),
       number: number,

@@ -20,7 +20,7 @@ extension Shape {
     let pusher = resource.inside("pushedBy")
     var push = Push(
       repository: azureRepository(resource.inside("repository")),
-      ref: ref,
+      ref: ref.string,
       before: update.text("oldObjectId"),
       after: update.text("newObjectId"),
       // The newest stands first.
@@ -38,7 +38,9 @@ extension Shape {
     let name = fields.text("name")
     let project = fields.inside("project").text("name")
     return Push.Repository(
-      fullName: project.flatMap { project in name.map { "\(project)/\($0)" } },
+      fullName: project.flatMap { project in
+        name.map { JSONValue(string: "\(project.string)/\($0.string)") }
+      },
       name: name,
       cloneURL: fields.text("remoteUrl"),
       sshURL: fields.text("sshUrl"),
@@ -64,7 +66,7 @@ extension Shape {
     let repository = azureRepository(fields.inside("repository"))
     // "merged" also tells that a merge was tried; the status tells what came of it.
     let action: PullRequest.Action =
-      switch (event, fields.text("status")) {
+      switch (event, fields.text("status")?.string) {
       case ("git.pullrequest.created", _): .opened
       case (_, "completed"): .merged
       case (_, "abandoned"): .closed
@@ -77,7 +79,9 @@ extension Shape {
       action: action,
       providerAction: event,
       isDraft: fields.flag("isDraft"),
-      webURL: repository.webURL.map { "\($0)/pullrequest/\(number)" },
+      webURL: repository.webURL.map {
+        JSONValue(string: "\($0.string)/pullrequest/\(number)")
+      },
       author: Push.Person(
         name: author.text("displayName"),
         username: author.text("uniqueName")
@@ -109,7 +113,7 @@ extension Shape {
 
   private static func gerritPush(_ body: JSONFields) -> Push? {
     let update = body.inside("refUpdate")
-    guard let name = update.text("refName"), let project = update.text("project") else {
+    guard let name = update.text("refName")?.string, let project = update.text("project") else {
       return nil
     }
     var push = Push(

@@ -36,7 +36,8 @@ extension JSONFields {
   /// Steps into an object; an empty one where there is none.
   func inside(_ key: String) -> JSONFields { self[key]?.fields ?? JSONFields.empty }
 
-  func text(_ key: String) -> String? { self[key]?.text }
+  /// A string that is not empty, as it was written; nil for anything else.
+  func text(_ key: String) -> JSONValue? { self[key]?.textValue }
 
   func flag(_ key: String) -> Bool? {
     guard let value = self[key]?.value, value.kind == .bool else { return nil }
@@ -51,19 +52,15 @@ extension JSONFields {
   func items(_ key: String) -> [JSONView] { self[key]?.items ?? [] }
 
   /// A list of strings; nil where there is no list.
-  func texts(_ key: String) -> [String]? {
+  func texts(_ key: String) -> [JSONValue]? {
     guard let list = self[key], list.value.kind == .array else { return nil }
-    return list.items.compactMap(\.text)
+    return list.items.compactMap(\.textValue)
   }
 
   /// The paths of a commit as GitHub and those after it write them; nil where there are none.
   var paths: Push.Paths? {
-    let lists = ["added", "modified", "removed"].map(texts)
-    guard lists.contains(where: { $0 != nil }) else { return nil }
-    return Push.Paths(
-      added: lists[0] ?? [],
-      modified: lists[1] ?? [],
-      removed: lists[2] ?? []
-    )
+    let (added, modified, removed) = (texts("added"), texts("modified"), texts("removed"))
+    guard added != nil || modified != nil || removed != nil else { return nil }
+    return Push.Paths(added: added ?? [], modified: modified ?? [], removed: removed ?? [])
   }
 }

@@ -42,9 +42,9 @@ struct GitPush {
   static func repository(_ place: String) -> Push.Repository {
     let parts = parts(place).suffix(2)
     return Push.Repository(
-      fullName: parts.joined(separator: "/"),
-      name: parts.last,
-      cloneURL: place
+      fullName: JSONValue(string: parts.joined(separator: "/")),
+      name: parts.last.map(JSONValue.init(string:)),
+      cloneURL: JSONValue(string: place)
     )
   }
 
@@ -55,13 +55,13 @@ struct GitPush {
     return text.split { $0 == "/" || $0 == ":" }.map(String.init)
   }
 
-  /// An event's data for one of the refs.
-  func data(_ ref: Ref) -> [JSON.Member] {
+  /// Writes an event's data for one of the refs.
+  func write(_ ref: Ref, to writer: inout JSONWriter) {
     var push = Push(
       repository: Self.repository(path),
       ref: ref.ref,
-      before: ref.before,
-      after: ref.after
+      before: JSONValue(string: ref.before),
+      after: JSONValue(string: ref.after)
     )
     let described = (try? JSONDocument(ref.json.encoded()))?.view.fields ?? JSONFields.empty
     push.isForced = described.flag("forced")
@@ -77,12 +77,14 @@ struct GitPush {
       )
     }
     if case .string(let pusher)? = body["pusher"] {
+      let pusher = JSONValue(string: pusher)
       push.pusher = Push.Person(name: pusher, username: pusher)
     }
     let own: [JSON.Member] = ["repository", "number", "options", "time"].compactMap { key in
       body[key].map { .init(key: key, value: $0) }
     }
-    return [.init(key: "body", value: .object(own)), .init(key: "push", value: push.json)]
+    writer.add("body", .object(own))
+    push.write("push", to: &writer)
   }
 }
 
@@ -101,14 +103,17 @@ struct RefChange: Hashable {
     }
   }
 
-  /// An event's data: what came between is not known.
-  func data(repository: Push.Repository, isGap: Bool) -> [JSON.Member] {
-    var push = Push(repository: repository, ref: ref, before: before, after: after)
+  /// Writes an event's data: what came between is not known.
+  func write(repository: Push.Repository, isGap: Bool, to writer: inout JSONWriter) {
+    var push = Push(
+      repository: repository,
+      ref: ref,
+      before: JSONValue(string: before),
+      after: JSONValue(string: after)
+    )
     push.isTruncated = !Git.isZero(after)
-    var members: [JSON.Member] = [
-      .init(key: "body", value: .object([])), .init(key: "push", value: push.json),
-    ]
-    if isGap { members.append(.init(key: "gap", value: true)) }
-    return members
+    writer.add("body", .object([]))
+    push.write("push", to: &writer)
+    if isGap { writer.add("gap", true) }
   }
 }

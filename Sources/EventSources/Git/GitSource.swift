@@ -105,7 +105,9 @@ struct GitSource: EventSource, RequestHandler {
       return refusal(400, "the body is no push")
     }
     let events = push.refs.enumerated().map { index, ref in
-      event(push.id + " \(push.number)" + (index == 0 ? "" : " \(index)"), push.data(ref))
+      event(push.id + " \(push.number)" + (index == 0 ? "" : " \(index)")) { writer in
+        push.write(ref, to: &writer)
+      }
     }
     do throws(SinkError) {
       let places = push.refs.map { Self.place($0.ref, $0.after) } + [Self.known]
@@ -119,10 +121,11 @@ struct GitSource: EventSource, RequestHandler {
   }
 
   /// - Parameter occurrence: what tells it from every other of this source.
-  private func event(_ occurrence: String, _ body: [JSON.Member]) -> Event {
-    var members = body
-    if !spec.metadata.isEmpty {
-      members.append(.init(key: "metadata", value: .object(spec.metadata)))
+  private func event(_ occurrence: String, _ data: (inout JSONWriter) -> Void) -> Event {
+    var writer = JSONWriter()
+    writer.object { writer in
+      data(&writer)
+      if !spec.metadata.isEmpty { writer.add("metadata", .object(spec.metadata)) }
     }
     return Event(
       id: Event.stableID(name.namespace, name.source, name.event, occurrence),
@@ -132,7 +135,7 @@ struct GitSource: EventSource, RequestHandler {
       type: Self.kind,
       subject: name.event,
       time: host.now(),
-      data: JSON.object(members).encoded()
+      data: writer.bytes
     )
   }
 
@@ -184,7 +187,9 @@ struct GitSource: EventSource, RequestHandler {
       notes.append(SourcePlace(key: "gaps", value: JSON(number + 1)))
       events = changes.map { change in
         let what = "\(repository) \(atOnce ? "poll" : "gap") \(number) \(change.ref)"
-        return event(what, change.data(repository: repositoryShape, isGap: !atOnce))
+        return event(what) { writer in
+          change.write(repository: repositoryShape, isGap: !atOnce, to: &writer)
+        }
       }
       if !atOnce {
         events.append(
