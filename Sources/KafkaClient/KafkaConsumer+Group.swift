@@ -62,7 +62,12 @@ extension KafkaConsumer {
 
   /// Gives partitions up.
   package func unassign(_ places: [KafkaPartition]) throws(KafkaError) {
-    for place in places { toCommit[place] = nil }
+    // Also of a commit that is under way: if it fails it must not be sent again when the partition
+    // has come back from somebody who committed more.
+    for place in places {
+      toCommit[place] = nil
+      committing[place] = nil
+    }
     if isCooperative {
       assigned.subtract(places)
       let list = PartitionList(places)
@@ -162,8 +167,9 @@ extension KafkaConsumer {
 
   /// Leaves the group and frees everything. What was not committed comes again, to whoever reads
   /// the partition next.
-  /// - Returns: false when brokers or librdkafka took longer than `limit`; what was not done then
-  ///   is left behind.
+  /// - Returns: false when brokers or librdkafka took longer than `limit`, or the group longer than
+  ///   it is waited for: librdkafka's client then ends by itself later, or is left behind, and the
+  ///   group notices after `session.timeout.ms`.
   @discardableResult
   package func close(within limit: Duration = .seconds(5)) async -> Bool {
     guard !isClosed else { return true }
@@ -171,7 +177,10 @@ extension KafkaConsumer {
     keepAlive?.cancel()
     wake(.failed(.closed))
     let deadline = MonotonicTime.now() + limit
-    let hasLeft = await leave(until: deadline)
+    // A member that waits to be let in is answered once all others have come together, which may
+    // take minutes, and the broker does not hear it before. It holds nothing that others wait for.
+    let patience = assigned.isEmpty ? min(limit, Self.patienceWithoutPartitions) : limit
+    let hasLeft = await leave(until: MonotonicTime.now() + patience)
     for number in commits.keys { committed(number, .closed) }
     handle.drain()
     guard blockingCalls == 0 else {
@@ -182,9 +191,11 @@ extension KafkaConsumer {
       handle.abandon()
       return hasLeft
     }
-    let left = max(.seconds(1), deadline - MonotonicTime.now())
+    let left = hasLeft ? max(.seconds(1), deadline - MonotonicTime.now()) : .seconds(1)
     return await handle.destroy(within: left) && hasLeft
   }
+
+  private static let patienceWithoutPartitions = Duration.seconds(1)
 
   private func leave(until deadline: MonotonicTime) async -> Bool {
     guard isMember, handle.fatal == nil else { return true }

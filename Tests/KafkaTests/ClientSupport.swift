@@ -35,6 +35,18 @@ final class Counter: Sendable {
   }
 }
 
+/// Takes down the commits that a broker refused to members who gave partitions up.
+final class RefusedCommits: Sendable {
+  private let offsets = Mutex<[KafkaOffset]>([])
+
+  func add(_ more: [KafkaOffset]) { offsets.withLock { $0 += more } }
+
+  /// Whether the next reader of the partition has to read the message again.
+  func excuse(_ message: KafkaMessage) -> Bool {
+    offsets.withLock { $0.contains { $0.place == message.place && $0.offset > message.offset } }
+  }
+}
+
 /// Runs `body` with a loop and the broker's clients' notebook; the loop ends with it.
 func withLoop<Result>(
   _ body: (EventLoop, Notebook) async throws -> Result
@@ -100,8 +112,17 @@ func groupSettings(_ broker: String, _ group: String, _ more: [String: String] =
 extension KafkaConsumer {
   /// Reads, taking and giving partitions as the group says, from the first offset or the group's,
   /// until `isEnough` or the time is over.
+  ///
+  /// The small broker counts a group's generation up as soon as somebody wants in, and from then on
+  /// refuses what members of the one before commit, also while they give their partitions up; Kafka
+  /// does so once all have come together.
+  /// - Parameters:
+  ///   - refused: takes such refusals; nil: they are errors.
+  ///   - assigned: counts how often partitions were given.
   func read(
     seconds: Int64,
+    refused: RefusedCommits? = nil,
+    assigned: Counter? = nil,
     _ isEnough: @Sendable ([KafkaMessage]) throws -> Bool
   ) async throws -> [KafkaMessage] {
     let deadline = MonotonicTime.now() + .seconds(seconds)
@@ -118,9 +139,13 @@ extension KafkaConsumer {
       case .assigned(let places):
         let marks = try await marks(of: places, within: .seconds(10))
         try assign(places.map { KafkaOffset($0, marks[$0]?.committed ?? 0) })
+        _ = assigned?.add(1)
       case .revoked(let places, let isLost):
         let done = places.compactMap { place in ends[place].map { KafkaOffset(place, $0) } }
-        if !isLost { try await commit(done) }
+        do throws(KafkaError) { if !isLost { try await commit(done) } } catch {
+          guard let refused, error.name == "ILLEGAL_GENERATION" else { throw error }
+          refused.add(done)
+        }
         try unassign(places)
       case .failed(let error): throw error
       case .unreadable, .outOfRange, .nothing: break

@@ -50,24 +50,15 @@ import Testing
     }
   }
 
-  /// With `range` the small broker at times refuses the commit of a member that gives up its
-  /// partitions; why is not known. Nothing else is excused: a message that both read is a failure.
   @Test("two members share a topic and hand it over", arguments: ["range", "cooperative-sticky"])
   func rebalance(_ assignor: String) async throws {
-    try await withKnownIssue("the broker refused a commit", isIntermittent: true) {
-      try await handOver(assignor)
-    } matching: { issue in
-      assignor == "range" && (issue.error as? KafkaError)?.name == "ILLEGAL_GENERATION"
-    }
-  }
-
-  private func handOver(_ assignor: String) async throws {
     try await withTemporaryFolder { folder in
       let broker = try TestBroker(folder)
       try Tools.foreign("create", broker.address, "shared", "4")
       try Tools.foreign("produce", broker.address, "shared", "0", "400")
       try await withLoop { loop, notes in
         let (next, isDone, address) = (Counter(400), Counter(0), broker.address)
+        let refused = RefusedCommits()
         let settings = groupSettings(
           broker.address,
           "g",
@@ -82,7 +73,7 @@ import Testing
           try await withConsumer(settings, loop, notes) { second in
             try await second.subscribe(to: ["shared"])
             // The first one has to read on for the change to happen.
-            async let more = first.read(seconds: 60) { _ in isDone.value > 0 }
+            async let more = first.read(seconds: 60, refused: refused) { _ in isDone.value > 0 }
             async let others = second.read(seconds: 60) { messages in
               if messages.isEmpty {
                 try Tools.foreign("produce", address, "shared", "\(next.add(40))", "40")
@@ -92,7 +83,7 @@ import Testing
             }
             let (a, b) = try await (more, others)
             #expect(Set((a + b).map(\.place)).count >= 2)
-            let keys = (a + b).map(\.key)
+            let keys = (a + b).filter { !refused.excuse($0) }.map(\.key)
             #expect(Set(keys).count == keys.count, "a message was read by both")
           }
         }
@@ -166,6 +157,36 @@ import Testing
         }
       }
       proxy.close()
+    }
+  }
+
+  @Test("a member that waits for the others of its group to come together is closed")
+  func closingWhileJoining() async throws {
+    try await withTemporaryFolder { folder in
+      let broker = try TestBroker(folder)
+      try Tools.foreign("create", broker.address, "waits", "2")
+      try await withLoop { loop, notes in
+        let settings = groupSettings(broker.address, "waits")
+        let given = Counter(0)
+        try await withConsumer(settings, loop, notes) { first in
+          try await first.subscribe(to: ["waits"])
+          _ = try await first.read(seconds: 30, assigned: given) { _ in given.value > 0 }
+          let second = try KafkaConsumer(settings, loop: loop, observer: notes.observer)
+          try await second.subscribe(to: ["waits"])
+          // The first one is asked to give up everything, which shows that the second one waits;
+          // until it does so, nobody is answered.
+          try await waitUntil(seconds: 60) {
+            switch await first.next(messages: 0, bytes: 0, within: .milliseconds(100)) {
+            case .revoked: true
+            default: false
+            }
+          }
+          let began = MonotonicTime.now()
+          await second.close(within: .seconds(60))
+          let took = (MonotonicTime.now() - began).inSeconds
+          #expect(took < 20, "closing took \(took) s")
+        }
+      }
     }
   }
 

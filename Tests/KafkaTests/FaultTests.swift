@@ -127,6 +127,35 @@ import Testing
     }
   }
 
+  @Test("a client that somebody forgot to close is told of, and the process lives on")
+  func forgotten() async throws {
+    let cluster = try MockCluster(brokers: 1)
+    cluster.createTopic("left", partitions: 1)
+    try await withLoop { loop, notes in
+      for isStarted in [false, true] {
+        let settings = groupSettings(cluster.address, "left")
+        var consumer: KafkaConsumer? = try KafkaConsumer(
+          settings,
+          loop: loop,
+          observer: notes.observer
+        )
+        if isStarted {
+          try await consumer?.subscribe(to: ["left"])
+          _ = await consumer?.next(messages: 1, bytes: 1, within: .milliseconds(100))
+        }
+        consumer = nil
+      }
+      try waitUntil(seconds: 30) { notes.failures.filter { $0 == "_LEAKED" }.count == 2 }
+      #expect(notes.logged.contains { $0.contains("was not closed") })
+      // What the left ones were told to write to is gone; a client that is used goes on.
+      try await withConsumer(groupSettings(cluster.address, "left"), loop, notes) { consumer in
+        try await consumer.subscribe(to: ["left"])
+        let given = Counter(0)
+        _ = try await consumer.read(seconds: 60, assigned: given) { _ in given.value > 0 }
+      }
+    }
+  }
+
   /// Without the care that is taken for it, librdkafka 2.0.2 ends the process here.
   @Test("a member that joined and was never given anything is closed, and the process lives on")
   func closedBeforeAssigned() async throws {

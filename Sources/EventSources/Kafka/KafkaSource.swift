@@ -36,7 +36,7 @@ package struct KafkaSource: EventSource {
         let reader = KafkaReader(spec, settings, name, host, consumer)
         let failure = await reader.run()
         if await !consumer.close() {
-          note(.warning, "a Kafka client was left behind because it did not end in time")
+          note(.warning, "a Kafka client did not end in time; the group notices by its session timeout")
         }
         guard let failure else { continue }
         throw failure
