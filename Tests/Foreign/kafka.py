@@ -34,6 +34,13 @@ def delete(broker, topic):
     admin.delete_topics([topic], operation_timeout=10)[topic].result(20)
 
 
+def mock():
+    """A broker of librdkafka's mock cluster until standard input ends; topics are made on demand."""
+    owner = Producer({"test.mock.num.brokers": 1, "log_level": 0})
+    print("port", [b.port for b in owner.list_topics(timeout=10).brokers.values()][0], flush=True)
+    sys.stdin.read()
+
+
 def partitions_of(client, topic):
     for _ in range(100):
         found = client.list_topics(topic, timeout=10).topics[topic]
@@ -159,7 +166,7 @@ def main(action, *arguments):
         asyncio.run(dump_aio(*arguments))
     else:
         {"create": create, "delete": delete, "produce": produce, "odd": odd, "dump": dump,
-         "committed": committed, "commit": commit}[action](*arguments)
+         "committed": committed, "commit": commit, "mock": mock}[action](*arguments)
 
 
 if __name__ == "__main__":
