@@ -36,7 +36,10 @@ package struct KafkaSource: EventSource {
         let reader = KafkaReader(spec, settings, name, host, consumer)
         let failure = await reader.run()
         if await !consumer.close() {
-          note(.warning, "a Kafka client did not end in time; the group notices by its session timeout")
+          note(
+            .warning,
+            "a Kafka client did not end in time; its group notices by the session timeout"
+          )
         }
         guard let failure else { continue }
         throw failure
