@@ -146,7 +146,7 @@ let package = Package(
     ),
     tests("HTTPClientTests", ["HTTPClient", "HTTP", "Posix", "TLS", "TestKit"]),
     tests("ClusterTests", ["Cluster", "HTTPClient", "HTTP", "JSON", "Posix", "TestKit"]),
-    tests("SensorTests", ["Sensor", "Expression", "JSON", "Event"]),
+    tests("SensorTests", ["Sensor", "Expression", "JSON", "Event", "MatchingWorkload"]),
     tests("HTTPTests", ["HTTP", "Posix", "TLS", "TestKit", "CNGHTTP2", "h1-reader"]),
     tests(
       "EventSourcesTests",
@@ -210,6 +210,19 @@ let package = Package(
       name: "benchmark-languages",
       dependencies: ["CAllocations", "Expression", "JSON"],
       path: "Tests/BenchmarkLanguages",
+      swiftSettings: strict
+    ),
+    // `swift run -c release benchmark-matching`
+    .target(
+      name: "MatchingWorkload",
+      dependencies: ["Sensor", "Expression", "JSON", "Event", "TestKit"],
+      path: "Tests/MatchingWorkload",
+      swiftSettings: strict
+    ),
+    .executableTarget(
+      name: "benchmark-matching",
+      dependencies: ["MatchingWorkload", "Sensor", "Expression", "JSON", "Event", "Posix"],
+      path: "Tests/BenchmarkMatching",
       swiftSettings: strict
     ),
     tests("ConformanceTests", ["Vectors", "Expression", "TestKit", "signalbox"]),

@@ -181,7 +181,8 @@ extension Engine {
       time: arrival.time,
       &work.slots,
       replay: work.replay,
-      dependency: letter.part
+      dependency: letter.part,
+      isExhaustive: true
     ) { $0 == letter.sensor }
     take(step, event, at: arrival, &work)
     let fired = step.decisions.map { "\($0.trigger) fires" }

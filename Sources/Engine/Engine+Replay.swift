@@ -68,7 +68,8 @@ extension Engine {
       at: found.place.description,
       time: clock(),
       &work.slots,
-      replay: number
+      replay: number,
+      isExhaustive: true
     ) { sensor == nil || sensor == $0 }
     let arrival = Record(position: found.place, time: clock(), content: .event(found.event))
     take(step, found.event, at: arrival, &work)

@@ -30,12 +30,28 @@ package struct JSONPath: Hashable, Sendable {
     start = compiler.start(0..<bytes.count)
   }
 
+  /// The member of that name; nothing in `key` is read as anything else.
+  package init(key: StaticString) {
+    text = "\(key)"
+    let bytes = Array(text.utf8)
+    precondition(bytes.allSatisfy { $0 >= 0x61 && $0 <= 0x7a }, "a key of lower-case letters")
+    keys = [bytes]
+    var compiler = PathCompiler(bytes)
+    start = compiler.start(0..<bytes.count)
+  }
+
   /// What the path leads to in a text that need not be JSON; nil where it leads nowhere.
   package func value(in text: ArraySlice<UInt8>) -> JSONValue? { found(in: text).value }
 
-  package static func == (a: JSONPath, b: JSONPath) -> Bool { a.text == b.text }
+  /// Byte by byte: texts that merely look alike are two paths.
+  package static func == (a: JSONPath, b: JSONPath) -> Bool {
+    a.text.utf8.elementsEqual(b.text.utf8)
+  }
 
-  package func hash(into hasher: inout Hasher) { hasher.combine(text) }
+  package func hash(into hasher: inout Hasher) {
+    var text = text
+    text.withUTF8 { unsafe hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+  }
 
   func found(in text: ArraySlice<UInt8>) -> Found {
     var budget = Self.resultBytesMax

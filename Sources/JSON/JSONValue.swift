@@ -67,6 +67,16 @@ package struct JSONValue: Sendable {
     }
   }
 
+  /// Whether its bytes have a `\u` in them.
+  package var hasUnicodeEscapes: Bool {
+    var last: UInt8 = 0
+    for byte in raw {
+      if last == 0x5c, byte == 0x75 { return true }
+      last = byte
+    }
+    return false
+  }
+
   package var isTrue: Bool { raw.first == 0x74 }
 
   /// The value as a tree; nil for bytes that are no JSON.

@@ -54,7 +54,13 @@ struct Stage {
   /// Gives the sensor an event at the clock's time.
   mutating func give(_ event: Event) {
     events[event.id] = event
-    let step = plan.interlocking.step(event, at: event.id, &slots, isActive: { _ in true })
+    let step = plan.interlocking.step(
+      event,
+      at: event.id,
+      &slots,
+      isExhaustive: true,
+      isActive: { _ in true }
+    )
     for decision in step.decisions { fire(decision) }
     for trigger in sensor.triggers {
       reasons[event.id, default: [:]][trigger.id.name] = reason(event, trigger, step)

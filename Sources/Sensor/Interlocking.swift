@@ -93,6 +93,7 @@ package struct Decision: Equatable, Sendable {
 package struct Step: Sendable {
   package var decisions: [Decision] = []
   package var changes: [SlotChange] = []
+  /// Of dependencies that the index could not rule out, or of all that wait for the event.
   package var verdicts: [Verdict] = []
 
   /// How one dependency judged the event.
@@ -103,38 +104,26 @@ package struct Step: Sendable {
   }
 }
 
-/// All sensors, indexed by what they wait for. Matching is a function of the plan, the slots and
-/// the event: no clock, no randomness, no I/O.
+/// All sensors, indexed by what they wait for and by what their filters ask. Matching is a
+/// function of the plan, the slots and the event: no clock, no randomness, no I/O.
 package struct Interlocking: Sendable {
-  package let sensors: [SensorPlan]
-  private let index: [EventKey: [Subscription]]
-  private let waiting: [SensorID: [Int: [TriggerRule]]]
-
-  private struct Subscription: Sendable {
-    let sensor: Int
-    let dependency: Int
-  }
+  private var index = MatchingIndex()
 
   package init(_ sensors: [SensorPlan]) {
-    self.sensors = sensors
-    var index: [EventKey: [Subscription]] = [:]
-    var waiting: [SensorID: [Int: [TriggerRule]]] = [:]
-    for (number, sensor) in sensors.enumerated() {
-      for (position, dependency) in sensor.dependencies.enumerated() {
-        index[dependency.key, default: []].append(
-          Subscription(sensor: number, dependency: position)
-        )
-        waiting[sensor.id, default: [:]][position] = sensor.triggers.filter {
-          $0.condition.indices.contains(position)
-        }
-      }
-    }
-    self.index = index
-    self.waiting = waiting
+    for sensor in sensors { index.insert(sensor) }
   }
 
+  /// In the order in which they came, but for those that took the place of one that left.
+  package var sensors: [SensorPlan] { index.sensors }
+
+  /// Adds a sensor; one of the same name leaves.
+  package mutating func insert(_ sensor: SensorPlan) { index.insert(sensor) }
+
+  /// Takes a sensor out, if there is one of that name.
+  package mutating func remove(_ id: SensorID) { index.remove(id) }
+
   /// Whether some sensor waits for events of `key`.
-  package func isAwaited(_ key: EventKey) -> Bool { index[key] != nil }
+  package func isAwaited(_ key: EventKey) -> Bool { index.isAwaited(key) }
 
   /// What `event`, found at `place`, does to the slots, which are changed, and which triggers
   /// fire.
@@ -142,6 +131,8 @@ package struct Interlocking: Sendable {
   ///   - time: log time; nil: the event's own.
   ///   - replay: the number of the replay that it arrives by; 0: it comes by itself.
   ///   - dependency: the only one, by its name, at which it arrives; nil: all that take it.
+  ///   - isExhaustive: whether to ask also those of whom the index knows that they refuse the event,
+  ///     so that the verdicts say why.
   ///   - isActive: whether a sensor reads from here on already.
   package func step(
     _ event: Event,
@@ -150,16 +141,16 @@ package struct Interlocking: Sendable {
     _ slots: inout Slots,
     replay: Int = 0,
     dependency only: String? = nil,
+    isExhaustive: Bool = false,
     isActive: (SensorID) -> Bool
   ) -> Step {
     var step = Step()
-    guard let subscriptions = index[EventKey(event)] else { return step }
+    guard let found = index.candidates(event, isExhaustive: isExhaustive) else { return step }
     // One parse serves all filters; events nobody filters are never parsed.
-    var parsed: FilterData?
-    for subscription in subscriptions {
-      let sensor = sensors[subscription.sensor]
-      guard isActive(sensor.id) else { continue }
-      let dependency = sensor.dependencies[subscription.dependency]
+    var parsed = found.data
+    for number in found.numbers {
+      guard let (sensor, position) = index[number], isActive(sensor.id) else { continue }
+      let dependency = sensor.dependencies[position]
       if let only, only != dependency.name { continue }
       let verdict = transformedAndJudged(event, dependency, &parsed)
       step.verdicts.append(
@@ -176,7 +167,7 @@ package struct Interlocking: Sendable {
         replay: replay,
         time: time ?? event.time
       )
-      for rule in waiting[sensor.id]?[subscription.dependency] ?? [] {
+      for rule in sensor.triggers where rule.condition.indices.contains(position) {
         arrive(reference, rule, sensor, &slots, &step)
       }
     }

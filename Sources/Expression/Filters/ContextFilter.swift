@@ -13,14 +13,29 @@ package struct ContextFilter: Sendable {
   }
 
   func evaluate(_ event: FilterSubject) -> FilterVerdict {
+    guard let (name, _, found) = difference(event) else { return .pass }
+    return .refused("\(name) is '\(found.prefix(200))'")
+  }
+
+  func faults(_ event: FilterSubject) -> [FilterFault] {
+    guard let (name, wanted, found) = difference(event) else { return [] }
+    return [
+      FilterFault(
+        clause: "context.\(name)",
+        wanted: "'\(wanted)'",
+        found: "'\(found.prefix(200))'"
+      )
+    ]
+  }
+
+  private func difference(
+    _ event: FilterSubject
+  ) -> (name: String, wanted: String, found: String)? {
     let pairs = [
       ("type", type, event.type), ("subject", subject, event.subject),
       ("source", source, event.source),
       ("datacontenttype", dataContentType, event.dataContentType),
     ]
-    for (name, wanted, found) in pairs where !wanted.isEmpty && wanted != found {
-      return .refused("\(name) is '\(found.prefix(200))'")
-    }
-    return .pass
+    return pairs.first { (_, wanted, found) in !wanted.isEmpty && wanted != found }
   }
 }

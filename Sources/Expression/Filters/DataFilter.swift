@@ -1,4 +1,4 @@
-import JSON
+package import JSON
 
 /// One entry of `filters.data` (spec section 7.3), compiled.
 package struct DataFilter: Sendable {
@@ -8,7 +8,7 @@ package struct DataFilter: Sendable {
   private enum Test: Sendable {
     case bool([Result<Bool, FilterError>])
     case number([Result<Double, FilterError>], Comparison)
-    case text([Result<RE2, FilterError>], Comparison)
+    case text([Result<TextPattern, FilterError>], Comparison)
     case unknown(String)
   }
 
@@ -25,8 +25,12 @@ package struct DataFilter: Sendable {
   private let path: JSONPath
   private let template: Template?
   private let test: Test
-  private let isEmpty: Bool
   private let mode: CompatibilityMode
+  /// As they were written.
+  private let values: [String]
+  private let sign: String
+
+  private var isEmpty: Bool { values.isEmpty }
 
   /// - Parameters:
   ///   - type: `bool`, `number` or `string`; a string's values are regular expressions.
@@ -43,13 +47,35 @@ package struct DataFilter: Sendable {
     template: Template? = nil,
     mode: CompatibilityMode = .fixed
   ) throws(FilterError) {
-    do throws(JSONPathError) { self.path = try JSONPath(path) } catch {
+    let compiled: JSONPath
+    do throws(JSONPathError) { compiled = try JSONPath(path) } catch {
       throw FilterError(description: "path: \(error)")
     }
+    try self.init(
+      path: compiled,
+      type: type,
+      values: values,
+      comparator: comparator,
+      template: template,
+      mode: mode
+    )
+  }
+
+  /// With a path that many filters share.
+  package init(
+    path: JSONPath,
+    type: String,
+    values: [String],
+    comparator: String?,
+    template: Template? = nil,
+    mode: CompatibilityMode = .fixed
+  ) throws(FilterError) {
+    self.path = path
     self.template = template
     self.mode = mode
-    isEmpty = values.isEmpty
+    self.values = values
     let sign = comparator.flatMap { $0.isEmpty ? nil : $0 } ?? "="
+    self.sign = sign
     let comparison = Comparison(rawValue: sign) ?? .never
     switch type {
     case "bool": test = .bool(values.map(parseBool))
@@ -115,8 +141,8 @@ package struct DataFilter: Sendable {
       let found = value.stringBytes
       return try anyHolds(patterns, comparison) {
         switch comparison {
-        case .equal: $0.isMatch(found)
-        case .notEqual: !$0.isMatch(found)
+        case .equal: $0.matches(found)
+        case .notEqual: !$0.matches(found)
         default: false
         }
       }
@@ -149,6 +175,80 @@ package struct DataFilter: Sendable {
   }
 }
 
+extension DataFilter {
+  /// In words: what it asks for, and what the document has.
+  func fault(_ document: JSONDocument, clause: String) -> FilterFault? {
+    let verdict = evaluate(document)
+    let kind =
+      switch test {
+      case .text where sign == "!=": "no match of"
+      case .text: "a match of"
+      case .number: sign == "=" ? "the number" : "a number \(sign)"
+      case .bool: "the truth"
+      case .unknown(let type): "the \(type)"
+      }
+    let wanted =
+      "\(path.text) \(template == nil ? "" : "through its template ")"
+      + "to be \(kind) \(values.joined(separator: " or "))"
+    guard let fault = FilterFault(verdict, clause: clause, wanted: wanted) else { return nil }
+    guard !fault.isError, let value = document.value(at: path) else { return fault }
+    return FilterFault(clause: clause, wanted: wanted, found: FilterFault.shown(value))
+  }
+
+  /// A value that is there is judged by any well-formed filter without a template.
+  var outline: FilterOutline {
+    guard template == nil, !isEmpty, isWellFormed else { return .opaque }
+    var outline = FilterOutline()
+    outline.guards = [FilterGuard(path)]
+    let tests: [FilterAtom.Test?]
+    switch test {
+    case .bool(let values):
+      tests = values.map { if case .success(let value) = $0 { .truth(value) } else { nil } }
+    case .number(let values, let comparison):
+      tests = values.map { value in
+        guard case .success(let number) = value else { return nil }
+        return range(number, comparison).map { .number($0) }
+      }
+    case .text(let patterns, .equal):
+      tests = patterns.map { pattern in
+        guard case .success(let pattern) = pattern else { return nil }
+        return FilterAtom.Test(pattern.literal)
+      }
+    case .text, .unknown: tests = [nil]
+    }
+    if !tests.contains(nil) {
+      let atoms = tests.compactMap { $0.map { FilterAtom(path, $0) } }
+      outline.choices = [FilterChoice(guards: outline.guards, atoms: atoms)]
+    }
+    return outline
+  }
+
+  private var isWellFormed: Bool {
+    func areAll<Value>(_ values: [Result<Value, FilterError>]) -> Bool {
+      values.allSatisfy { if case .success = $0 { true } else { false } }
+    }
+    return switch test {
+    case .bool(let values): areAll(values)
+    case .number(let values, _): areAll(values)
+    case .text(let patterns, _): areAll(patterns)
+    case .unknown: false
+    }
+  }
+
+  private func range(_ number: Double, _ comparison: Comparison) -> NumberRange? {
+    var range = NumberRange()
+    switch comparison {
+    case .equal: range = NumberRange(number)
+    case .less, .lessOrEqual:
+      (range.high, range.includesHigh) = (number, comparison == .lessOrEqual)
+    case .greater, .greaterOrEqual:
+      (range.low, range.includesLow) = (number, comparison == .greaterOrEqual)
+    case .notEqual, .never: return nil
+    }
+    return range
+  }
+}
+
 /// All `filters.data` of a dependency with their operator.
 package struct DataFilters: DataJudge {
   private let filters: [DataFilter]
@@ -167,6 +267,30 @@ package struct DataFilters: DataJudge {
     case .broken(let why): return .error("event data is not valid JSON: \(why)")
     case .document(let document): return evaluate(document)
     }
+  }
+
+  package func faults(_ data: FilterData, at time: FilterTime) -> [FilterFault] {
+    guard case .document(let document) = data else {
+      let verdict = evaluate(data, at: time)
+      return FilterFault(verdict, clause: "", wanted: "JSON").map { [$0] } ?? []
+    }
+    var faults: [FilterFault] = []
+    for (place, filter) in filters.enumerated() {
+      if let fault = filter.fault(document, clause: "[\(place)]") {
+        faults.append(fault)
+        if join == .all { return faults }
+      } else if join == .any {
+        return []
+      }
+    }
+    return faults
+  }
+
+  package var outline: FilterOutline {
+    if join == .any { return filters.isEmpty ? FilterOutline() : .any(filters.map(\.outline)) }
+    var outline = FilterOutline()
+    for filter in filters { outline.append(filter.outline) }
+    return outline
   }
 
   /// All: the first that does not pass decides. Any: the first that passes decides; if none does,
@@ -203,8 +327,8 @@ private func parseNumber(_ text: String) -> Result<Double, FilterError> {
     : .failure(FilterError(description: "value: found '\(text)', expected a number"))
 }
 
-private func parsePattern(_ text: String) -> Result<RE2, FilterError> {
-  do throws(RE2Error) { return .success(try RE2(text)) } catch {
+private func parsePattern(_ text: String) -> Result<TextPattern, FilterError> {
+  do throws(RE2Error) { return .success(try TextPattern(text)) } catch {
     return .failure(FilterError(description: "value: \(error)"))
   }
 }

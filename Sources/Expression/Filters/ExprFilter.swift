@@ -65,6 +65,36 @@ package struct ExprFilter: Sendable {
   }
 }
 
+extension ExprFilter {
+  /// In words: the expression, and what its fields are.
+  func fault(_ document: JSONDocument, clause: String) -> FilterFault? {
+    let verdict = evaluate(document) ?? .pass
+    let wanted: String
+    switch program {
+    case .success(let program): wanted = "\(program.source)"
+    case .failure: wanted = "an expression"
+    }
+    guard let fault = FilterFault(verdict, clause: clause, wanted: wanted), !fault.isError else {
+      return FilterFault(verdict, clause: clause, wanted: wanted)
+    }
+    let found = fields.map { name, path in
+      "\(name) = " + (document.value(at: path).map { FilterFault.shown($0) } ?? "nothing")
+    }
+    return FilterFault(clause: clause, wanted: wanted, found: found.joined(separator: ", "))
+  }
+
+  /// nil: it has no fields and says nothing.
+  var outline: FilterOutline? {
+    if fields.isEmpty { return nil }
+    guard case .success(let program) = program else { return .opaque }
+    var outline = FilterOutline()
+    // All fields are fetched before anything is judged.
+    outline.guards = fields.map { FilterGuard($0.path) }
+    outline.append(program.outline { name in fields.last { $0.name == name }?.path })
+    return outline
+  }
+}
+
 /// All `filters.exprs` of a dependency with their operator.
 package struct ExprFilters: DataJudge {
   private let filters: [ExprFilter]
@@ -74,6 +104,32 @@ package struct ExprFilters: DataJudge {
   package init(_ filters: [ExprFilter], join: FilterJoin) {
     self.filters = filters
     self.join = join
+  }
+
+  package func faults(_ data: FilterData, at time: FilterTime) -> [FilterFault] {
+    let verdict = evaluate(data, at: time)
+    if verdict == .pass { return [] }
+    guard case .document(let document) = data else {
+      return FilterFault(verdict, clause: "", wanted: "JSON").map { [$0] } ?? []
+    }
+    var faults: [FilterFault] = []
+    for (place, filter) in filters.enumerated() {
+      guard let fault = filter.fault(document, clause: "[\(place)]") else { continue }
+      faults.append(fault)
+      if join == .all { return faults }
+    }
+    if faults.isEmpty {
+      return FilterFault(verdict, clause: "", wanted: "one with fields").map { [$0] } ?? []
+    }
+    return faults
+  }
+
+  package var outline: FilterOutline {
+    let parts = filters.compactMap(\.outline)
+    if join == .any { return .any(parts) }
+    var outline = FilterOutline()
+    for part in parts { outline.append(part) }
+    return outline
   }
 
   package func evaluate(_ data: FilterData, at time: FilterTime) -> FilterVerdict {

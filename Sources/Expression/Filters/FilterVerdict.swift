@@ -35,6 +35,22 @@ package enum FilterData: Sendable {
 package protocol DataJudge: Sendable {
   /// - Parameter time: the event's.
   func evaluate(_ data: FilterData, at time: FilterTime) -> FilterVerdict
+
+  /// The clauses that decide against an event, errors first where they weigh more; each is named
+  /// by its place within this, such as `[0]`, or by nothing. Empty: it passes.
+  func faults(_ data: FilterData, at time: FilterTime) -> [FilterFault]
+
+  /// By what it refuses a document, as far as it can be told without one.
+  var outline: FilterOutline { get }
+}
+
+extension DataJudge {
+  package var outline: FilterOutline { .opaque }
+
+  package func faults(_ data: FilterData, at time: FilterTime) -> [FilterFault] {
+    let fault = FilterFault(evaluate(data, at: time), clause: "", wanted: "that it passes")
+    return fault.map { [$0] } ?? []
+  }
 }
 
 /// Which of several filters must pass.

@@ -5,6 +5,9 @@ import JSON
 package struct PathFilter: DataJudge {
   package static let patternsMax = 256
 
+  /// Where the shape of a push is.
+  private static let push = JSONPath(key: "push")
+
   private let patterns: [(glob: Glob, isWanted: Bool)]
   private let passesTruncated: Bool
 
@@ -40,6 +43,13 @@ package struct PathFilter: DataJudge {
       }
       return .refused("none of \(paths.count) changed paths is wanted")
     }
+  }
+
+  /// An event that is no push at all is told by that.
+  package var outline: FilterOutline {
+    var outline = FilterOutline()
+    outline.choices = [FilterChoice(guards: [], atoms: [FilterAtom(Self.push, .exists)])]
+    return outline
   }
 
   private func isWanted(_ path: String) -> Bool {

@@ -1,9 +1,11 @@
 /// `filters.time` (spec section 7.5): a span of the day, the start in it, the stop not.
-package struct TimeFilter: Sendable {
+package struct TimeFilter: Sendable, CustomStringConvertible {
   /// Nanoseconds since midnight by the clock on the wall.
   private let start: Int
   private let stop: Int
   private let zone: GoZone
+  /// As it was written.
+  package let description: String
 
   /// - Parameters:
   ///   - start: `HH:MM:SS`; a stop that is not later is one of the next day.
@@ -27,6 +29,7 @@ package struct TimeFilter: Sendable {
       throw FilterError(description: "stop: found '\(stop)', which is equal to start")
     }
     (self.start, self.stop, self.zone) = (from, to, zone)
+    description = "from \(start) to \(stop)" + (timezone.isEmpty ? " UTC" : " " + timezone)
   }
 
   private static func fault(_ field: String, _ text: String) -> FilterError {
@@ -39,7 +42,8 @@ package struct TimeFilter: Sendable {
     let from = moment(midnight, start)
     let to = moment(midnight, stop)
     let isInside = from < to ? from <= time && time < to : from <= time || time < to
-    return isInside ? .pass : .refused("the time of day is outside of the span")
+    return isInside
+      ? .pass : .refused("the time of day is outside of the span: \(clockText(wall - midnight))")
   }
 
   /// A time of the day that begins at `midnight`, clocks being changed in between or not.
@@ -49,6 +53,12 @@ package struct TimeFilter: Sendable {
       nanoseconds: ofDay % 1_000_000_000
     )
   }
+}
+
+/// `15:04:05`, of seconds since midnight.
+private func clockText(_ seconds: Int) -> String {
+  [seconds / 3600, seconds / 60 % 60, seconds % 60]
+    .map { $0 < 10 ? "0\($0)" : "\($0)" }.joined(separator: ":")
 }
 
 /// An instant.

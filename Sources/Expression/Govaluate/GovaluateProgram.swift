@@ -2,7 +2,7 @@
 package struct GovaluateProgram: Sendable {
   package let source: String
   private let text: ByteString
-  private let root: GovaluateNode?
+  let root: GovaluateNode?
 
   /// - Parameter zone: of dates in the expression that name none.
   /// - Throws: `ExprError` of the phase `parse`.
