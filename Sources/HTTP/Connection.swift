@@ -31,6 +31,10 @@ final class Connection: @unchecked Sendable {
   private let handler: any RequestHandler
   /// nil: plain bytes.
   private let tls: TLSSession?
+  /// Whose connection it is; behind a proxy that speaks the PROXY protocol, the client's.
+  private(set) var peer: NetworkAddress?
+  /// The proxy has not said yet whose connection it passes on.
+  private var awaitsProxyHeader: Bool
   private var watch: EventLoop.Watch?
   private var state = State.open
   private var conversation: (any Conversation)?
@@ -59,6 +63,9 @@ final class Connection: @unchecked Sendable {
     self.pool = pool
     self.handler = handler
     self.tls = tls
+    let rules = pool.limits.clients
+    peer = Socket.peer(self.socket.raw)
+    awaitsProxyHeader = rules.usesProxyProtocol && rules.trusts(peer)
     progress = pool.loop.now
     deadline = pool.loop.now + pool.limits.headTime
   }
@@ -123,7 +130,7 @@ final class Connection: @unchecked Sendable {
 
   private func receive() {
     let transfer =
-      if let tls {
+      if let tls, !awaitsProxyHeader {
         pool.receive(socket.raw, into: &tls.incoming)
       } else {
         pool.receive(socket.raw, into: &input)
@@ -141,7 +148,25 @@ final class Connection: @unchecked Sendable {
         if drained > 1 << 20 { close() }
         return
       }
-      if let tls { decrypt(tls) } else { deliver() }
+      if awaitsProxyHeader && !passProxyHeader() { return }
+      if let tls { decrypt(tls) } else if !input.isEmpty { deliver() }
+    }
+  }
+
+  /// Whether the header of the PROXY protocol has been read; what follows it is handed on.
+  private func passProxyHeader() -> Bool {
+    switch ProxyHeader(input) {
+    case .unfinished: return false
+    case .bad:
+      pool.observer.misused(.proxyHeader)
+      close()
+      return false
+    case .read(let client, let length):
+      awaitsProxyHeader = false
+      if let client { peer = client }
+      input.removeFirst(length)
+      if let tls { swap(&input, &tls.incoming) }
+      return true
     }
   }
 

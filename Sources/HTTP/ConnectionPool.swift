@@ -44,7 +44,7 @@ final class ConnectionPool: @unchecked Sendable {
     case .unavailable: return
     }
     guard connections.count < share else {
-      observer.answered(503)
+      observer.answered(.init(status: 503, head: nil, bodyBytes: 0, took: .zero))
       if session != nil { return }
       let response = Response.busy("too many connections, try again")
       let bytes = responseBytes(response, to: nil, keepsAlive: false, date: date())
@@ -103,6 +103,23 @@ final class ConnectionPool: @unchecked Sendable {
     let transfer = unsafe scratch.withUnsafeMutableBytes { unsafe Socket.receive(socket, $0) }
     if case .bytes(let count) = transfer { input += scratch[..<count] }
     return transfer
+  }
+
+  /// What is said to a head: what holds for every client, then what the handler says.
+  func accept(
+    _ head: inout RequestHead,
+    from peer: NetworkAddress?,
+    _ handler: any RequestHandler
+  ) -> Acceptance {
+    head.client = limits.clients.client(peer, head.headers)
+    if let rate = limits.clients.rate, let client = head.client,
+      let wait = rate.excess(of: client, at: loop.now)
+    {
+      var response = Response.text(429, "too many requests from this address")
+      response.headers.add("Retry-After", "\(wait.components.seconds + 1)")
+      return .answer(response)
+    }
+    return handler.accept(head)
   }
 
   /// An empty buffer for a body.

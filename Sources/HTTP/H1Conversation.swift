@@ -17,6 +17,8 @@ final class H1Conversation: Conversation, @unchecked Sendable {
   private var isAdvancing = false
 
   private var head: H1Parser.Head?
+  /// When the head was whole.
+  private var began: MonotonicTime
   private var respond: (@Sendable (Request) async -> Response)?
   private var body: IncomingBody?
   private var isLast = false
@@ -30,7 +32,8 @@ final class H1Conversation: Conversation, @unchecked Sendable {
     pool = connection.pool
     self.handler = handler
     parser = H1Parser(headBytes: pool.limits.headBytes, headerCount: pool.limits.headerCount)
-    deadline = pool.loop.now + pool.limits.headTime
+    began = pool.loop.now
+    deadline = began + pool.limits.headTime
   }
 
   func receive(_ bytes: [UInt8]) {
@@ -105,9 +108,12 @@ final class H1Conversation: Conversation, @unchecked Sendable {
   }
 
   private func begin(_ head: H1Parser.Head) {
-    self.head = head
+    var head = head
+    began = pool.loop.now
     isBodyPending = head.length != 0
-    switch handler.accept(head.request) {
+    let acceptance = pool.accept(&head.request, from: connection.peer, handler)
+    self.head = head
+    switch acceptance {
     case .answer(let response): answer(response)
     case .read(let limit, let respond): read(head, limit, nil, respond)
     case .check(let limit, let check, let respond): read(head, limit, check, respond)
@@ -178,7 +184,7 @@ final class H1Conversation: Conversation, @unchecked Sendable {
       keepsAlive: keepsAlive,
       date: pool.date()
     )
-    pool.observer.answered(response.status)
+    observe(response)
     head = nil
     if let stream = response.stream, response.hasBody, !isHeadOnly {
       return begin(stream, bytes)
@@ -189,6 +195,17 @@ final class H1Conversation: Conversation, @unchecked Sendable {
     sentAnswer()
     // A pipelined request may wait behind an answer that came from a task.
     advance()
+  }
+
+  private func observe(_ response: Response) {
+    pool.observer.answered(
+      Answered(
+        status: response.status,
+        head: head?.request,
+        bodyBytes: response.body.count,
+        took: head == nil ? .zero : pool.loop.now - began
+      )
+    )
   }
 
   /// Sends the head and then whatever the stream brings.

@@ -12,7 +12,7 @@ package struct H1Parser {
   }
 
   package struct Head: Equatable {
-    package let request: RequestHead
+    package var request: RequestHead
     /// The body's length; nil where it is chunked.
     package let length: Int?
     package let keepsAlive: Bool

@@ -197,7 +197,8 @@ import Posix
   }
 
   func beginHead(_ id: Int32) {
-    streams[id] = H2Stream(id, deadline: pool.loop.now + pool.limits.headTime)
+    let now = pool.loop.now
+    streams[id] = H2Stream(id, now, deadline: now + pool.limits.headTime)
   }
 
   func headField(_ id: Int32, _ name: String, _ value: String) {
@@ -264,10 +265,12 @@ import Posix
     // number of them.
     if running >= limits.streams { return reset(stream.id, NGHTTP2_REFUSED_STREAM) }
     if stream.method == "CONNECT" { return answer(stream, .text(501, "there is no tunnel here")) }
-    guard let head = stream.takeHead() else {
+    guard var head = stream.takeHead() else {
       return answer(stream, .text(400, "bad target or host"))
     }
-    switch handler.accept(head) {
+    let acceptance = pool.accept(&head, from: connection.peer, handler)
+    stream.request = head
+    switch acceptance {
     case .answer(let response): answer(stream, response)
     case .read(let limit, let respond): read(stream, head, limit, nil, respond)
     case .check(let limit, let check, let respond): read(stream, head, limit, check, respond)
@@ -323,7 +326,14 @@ import Posix
     stream.respond = nil
     stream.phase = .sending
     stream.deadline = pool.loop.now + pool.limits.sendTime
-    pool.observer.answered(response.status)
+    pool.observer.answered(
+      Answered(
+        status: response.status,
+        head: stream.request,
+        bodyBytes: response.body.count,
+        took: pool.loop.now - stream.began
+      )
+    )
     var fields = [(":status", "\(response.status)"), ("date", pool.date())]
     for field in response.headers.fields { fields.append((field.name.lowercased(), field.value)) }
     if response.hasBody && response.stream == nil {

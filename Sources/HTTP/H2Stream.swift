@@ -20,6 +20,8 @@ final class H2Stream {
   var respond: (@Sendable (Request) async -> Response)?
   var body: IncomingBody?
   var request: RequestHead?
+  /// When it began.
+  let began: MonotonicTime
 
   /// The answer's body and how much of it has been sent.
   var answer: [UInt8] = []
@@ -29,8 +31,9 @@ final class H2Stream {
   /// The stream has nothing to send now.
   var isWaiting = false
 
-  init(_ id: Int32, deadline: MonotonicTime) {
+  init(_ id: Int32, _ began: MonotonicTime, deadline: MonotonicTime) {
     self.id = id
+    self.began = began
     self.deadline = deadline
   }
 
@@ -73,7 +76,6 @@ final class H2Stream {
     )
     headers = Headers()
     cookies = []
-    request = head
     return head
   }
 }

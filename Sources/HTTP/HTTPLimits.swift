@@ -27,6 +27,9 @@ package struct HTTPLimits: Sendable {
   /// Body bytes that may be on their way on one stream, and on all streams of a connection.
   package var windowBytes = (stream: 256 << 10, connection: 1 << 20)
 
+  /// Who clients are behind proxies, and how much each may ask.
+  package var clients = ClientRules()
+
   package init() {}
 
   /// How often deadlines are looked at: often enough for the shortest of them.

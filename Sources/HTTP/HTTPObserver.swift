@@ -1,11 +1,11 @@
 /// What the server tells those who count. Called on a loop; must not wait.
 package struct HTTPObserver: Sendable {
-  package var answered: @Sendable (_ status: Int) -> Void
+  package var answered: @Sendable (Answered) -> Void
   package var connections: @Sendable (_ change: Int) -> Void
   package var misused: @Sendable (_ how: HTTPMisuse) -> Void
 
   package init(
-    answered: @escaping @Sendable (Int) -> Void = { _ in },
+    answered: @escaping @Sendable (Answered) -> Void = { _ in },
     connections: @escaping @Sendable (Int) -> Void = { _ in },
     misused: @escaping @Sendable (HTTPMisuse) -> Void = { _ in }
   ) {
@@ -15,11 +15,24 @@ package struct HTTPObserver: Sendable {
   }
 }
 
+/// A request that was answered.
+package struct Answered: Sendable {
+  package let status: Int
+  /// nil where the head could not be read.
+  package let head: RequestHead?
+  /// Of the answer's body, in bytes; 0 for one that is still coming to be.
+  package let bodyBytes: Int
+  /// From the end of the head to the answer.
+  package let took: Duration
+}
+
 /// Why the server cut a request or a connection short; the raw value is a metric's label.
 package enum HTTPMisuse: String, Sendable, CaseIterable {
   case slowHead = "slow_head"
   case slowBody = "slow_body"
   case slowReader = "slow_reader"
+  /// A trusted proxy that did not say whose connection it passes on.
+  case proxyHeader = "proxy_header"
   /// A TLS handshake that failed.
   case handshake
   // Floods of HTTP/2 frames.

@@ -8,6 +8,8 @@ package struct RequestHead: Sendable, Equatable {
   /// What follows the first `?`, without it; empty where there is none.
   package let query: String
   package let headers: Headers
+  /// The address of who sent the request, behind trusted proxies too; nil over a socket file.
+  package var client: NetworkAddress?
 
   package init(method: String, path: String, query: String, headers: Headers) {
     self.method = method

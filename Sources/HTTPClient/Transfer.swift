@@ -24,7 +24,7 @@ import Posix
   private let bodyLimit: Int
   /// Takes the body of a good answer while it arrives; nil: it is kept.
   private let receive: (@Sendable ([UInt8]) -> Bool)?
-  private var refused: OutboundAddress?
+  private var refused: NetworkAddress?
   private var openedSockets = 0
   private var headers: [(name: String, value: String)] = []
   private var headBytes = 0
@@ -160,7 +160,7 @@ import Posix
     }
     let length = unsafe Int(address.pointee.addrlen)
     let socketAddress = unsafe UnsafeRawPointer(address) + offset
-    guard let peer = unsafe OutboundAddress(socketAddress: socketAddress, length: length) else {
+    guard let peer = unsafe NetworkAddress(socketAddress: socketAddress, length: length) else {
       return CURL_SOCKET_BAD
     }
     guard rule.permits(peer, host: url.host) else {
@@ -180,7 +180,7 @@ import Posix
   /// asked again for each request.
   private func mayUseConnection(to text: String) -> Bool {
     let bare = String(text.prefix { $0 != "%" })
-    guard let peer = OutboundAddress(bare) else { return false }
+    guard let peer = NetworkAddress(bare) else { return false }
     guard rule.permits(peer, host: url.host) else {
       refused = peer
       openedSockets = 0
@@ -239,7 +239,7 @@ import Posix
     OutboundError(.timeout, "\(url.origin) did not answer within \(timeout)")
   }
 
-  private func refusal(of address: OutboundAddress) -> OutboundError {
+  private func refusal(of address: NetworkAddress) -> OutboundError {
     let why =
       address.isMetadata
       ? "link-local and metadata addresses are never called"

@@ -46,6 +46,15 @@ package final class Bell: Sendable {
     // EAGAIN means that it has been ringing for long.
     _ = unsafe write(counter.raw, &one, 8)
   }
+
+  /// Blocks the thread until it rings, or returns at once when it rang since the last time.
+  package func wait() {
+    var count: UInt64 = 0
+    while unsafe read(counter.raw, &count, 8) != 8 {
+      var entry = pollfd(fd: counter.raw, events: Int16(POLLIN), revents: 0)
+      _ = unsafe poll(&entry, 1, -1)
+    }
+  }
 }
 
 extension EventLoop {

@@ -76,6 +76,19 @@ package enum Socket {
     }
   }
 
+  /// The address of the other end of a connection; nil where it has none, as over a socket file.
+  package static func peer(_ socket: Int32) -> NetworkAddress? {
+    var storage = sockaddr_in6()
+    var length = socklen_t(MemoryLayout<sockaddr_in6>.size)
+    return unsafe withUnsafeMutablePointer(to: &storage) { pointer in
+      let code = unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        unsafe getpeername(socket, $0, &length)
+      }
+      guard code == 0 else { return nil }
+      return unsafe NetworkAddress(socketAddress: pointer, length: Int(length))
+    }
+  }
+
   package enum Transfer: Equatable, Sendable {
     case bytes(Int)
     case wouldBlock

@@ -20,6 +20,7 @@ extension Installation {
     _ port: Int,
     _ handler: any RequestHandler,
     _ observer: HTTPObserver = HTTPObserver(),
+    limits: HTTPLimits,
     _ encryption: @escaping @Sendable () -> Encryption = { .plain }
   ) async throws(SystemError) -> HTTPServer {
     guard let taken = startup.sockets.take(port) else {

@@ -27,6 +27,9 @@ actor Installation {
   let loops: [EventLoop]
   /// All ports have one budget for the bodies of their requests.
   let limits: HTTPLimits
+  /// For the console, which no proxy stands before.
+  private let ownLimits: HTTPLimits
+  private let accessLog: AccessLog?
   private let sourceLoop: EventLoop
   private let works: SourceWorks
   private let report: @Sendable (String) -> Void
@@ -61,6 +64,15 @@ actor Installation {
     secrets = FolderSecrets(folder: configuration.secrets)
     var limits = HTTPLimits()
     limits.bodies = BodyBudget(configuration.bodyMemoryBytes)
+    ownLimits = limits
+    limits.clients.trustedProxies = configuration.trustedProxies
+    limits.clients.usesProxyProtocol = configuration.usesProxyProtocol
+    limits.clients.rate = configuration.clientRate.map {
+      ClientRate(perSecond: $0.perSecond, burst: $0.burst)
+    }
+    accessLog = try configuration.accessLog.map { (path) throws(SystemError) in
+      try AccessLog(path)
+    }
     self.limits = limits
     let instruments = Instruments(in: metrics)
     self.instruments = instruments
@@ -186,7 +198,8 @@ actor Installation {
         loops: loops + [engine.loop, sourceLoop],
         metrics: metrics,
         host: configuration.consoleAddress
-      )
+      ),
+      limits: ownLimits
     )
     pushRoutes.replace(with: plan.pushRoutes)
     pushes = try await HTTPServer(
@@ -216,10 +229,14 @@ actor Installation {
       port,
       table,
       HTTPObserver(
-        answered: { instruments.requests.increment([label, "\($0)"]) },
+        answered: { [accessLog] in
+          instruments.requests.increment([label, "\($0.status)"])
+          accessLog?.note($0, port: label)
+        },
         connections: { instruments.connections.add(Double($0), [label]) },
         misused: { instruments.misuses.increment([label, $0.rawValue]) }
-      )
+      ),
+      limits: limits
     ) { certificates.encryption() }
     let paths = routes.map(\.path).joined(separator: " ")
     let scheme = routes.contains { $0.tls != nil } ? "https" : "http"
@@ -244,6 +261,7 @@ actor Installation {
     await parts.http?.close()
     await parts.kafka?.close()
     await log.close()
+    accessLog?.close()
     engine.loop.stop()
     for loop in loops + [sourceLoop] { loop.stop() }
   }
@@ -253,6 +271,7 @@ actor Installation {
   /// Reads the manifests anew and, unless something is wrong with them, puts them in force
   /// between two batches. Otherwise nothing changes.
   func reload() async -> Reload {
+    accessLog?.reopen()
     let diagnostics = Diagnostics()
     let next = parts.builder(diagnostics).build(configuration.manifests)
     var messages = diagnostics.sorted.filter { $0.severity != .info }.map(\.description)
@@ -337,59 +356,5 @@ struct Reload: Sendable {
 
   var json: JSON {
     ["reloaded": .bool(isDone), "messages": .array(messages.map { .string($0) })]
-  }
-}
-
-/// What plans are built with.
-struct Parts: Sendable {
-  let secrets: FolderSecrets
-  /// nil where nothing runs.
-  let bus: EventLog?
-  let loop: EventLoop?
-  /// nil where nothing runs.
-  var sourceLoop: EventLoop?
-  /// nil where nothing runs.
-  var kafka: KafkaProducers?
-  let places = SourcePlaces()
-  let http: HTTPClient?
-  let allowOutbound: AllowList
-  let key: InstallationKey?
-  let jobs: String
-  let instruments: Instruments
-  let logger: Logger
-  var cluster = ClusterAccess.none
-  /// This program again, as what runs jq.
-  var jq = JQWorkers(program: "/proc/self/exe")
-  let bodies = RecentBodies()
-
-  func builder(_ diagnostics: Diagnostics) -> PlanBuilder {
-    PlanBuilder(
-      sourceKinds: eventSourceKinds,
-      triggerKinds: triggerKinds,
-      sourceHost: BusSourceHost(
-        secrets: secrets,
-        bus: bus,
-        loop: sourceLoop,
-        http: http,
-        places: places,
-        key: key,
-        bodies: bodies,
-        instruments: instruments,
-        logger: logger
-      ),
-      triggerHost: EngineTriggerHost(
-        secrets: secrets,
-        logger: logger,
-        http: http,
-        allowOutbound: allowOutbound,
-        key: key,
-        jobs: jobs,
-        loop: loop,
-        kafka: kafka,
-        cluster: cluster
-      ),
-      jq: jq,
-      diagnostics: diagnostics
-    )
   }
 }

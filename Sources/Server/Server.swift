@@ -26,6 +26,14 @@ package struct Server {
     package var takesOver = false
     /// Bodies of requests in memory together, in bytes; beyond: 503.
     package var bodyMemoryBytes = 64 << 20
+    /// Proxies whose word about the address of a client is taken.
+    package var trustedProxies: [NetworkRange] = []
+    /// Whether trusted proxies begin each connection with a header of the PROXY protocol.
+    package var usesProxyProtocol = false
+    /// Requests a second that one address may send, and how many at once; nil: any number.
+    package var clientRate: (perSecond: Int, burst: Int)?
+    /// A file that gets a line for each request; nil: none.
+    package var accessLog: String?
     /// The kubeconfig of the cluster that triggers act on; nil: as kubectl finds it.
     package var kubeconfig: String?
 

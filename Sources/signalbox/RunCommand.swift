@@ -36,6 +36,8 @@ struct RunCommand: AsyncParsableCommand {
   @Option(help: "An address, a range or a host that requests may go to although an event chose it.")
   var allowOutbound: [String] = []
 
+  @OptionGroup(title: "Clients") var clients: ClientOptions
+
   @Flag(
     help: """
       Take the place of the program that runs on the data folder: receive its listening sockets, \
@@ -106,6 +108,7 @@ struct RunCommand: AsyncParsableCommand {
       configuration.takesOver = takeover
       configuration.bodyMemoryBytes = bodyMemory << 20
       configuration.kubeconfig = kubeconfig
+      clients.apply(to: &configuration)
       try await Server.run(
         configuration,
         logger: logger,

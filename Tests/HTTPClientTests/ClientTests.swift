@@ -181,7 +181,7 @@ private struct Slow: RequestHandler {
     ]
   )
   func publicity(text: String, isPublic: Bool) throws {
-    let address = try #require(OutboundAddress(text))
+    let address = try #require(NetworkAddress(text))
     #expect(address.isPublic == isPublic)
   }
 

@@ -3,8 +3,8 @@ import Synchronization
 
 @testable import HTTP
 
-/// `/wait` answers when its gate opens, `/big` with a megabyte, `/now` by the head; the rest
-/// echoes its body.
+/// `/wait` answers when its gate opens, `/big` with a megabyte, `/now` by the head, `/who` with
+/// the client's address; the rest echoes its body.
 final class Gated: RequestHandler {
   let gate = Gate()
   let arrived = Gate()
@@ -12,6 +12,9 @@ final class Gated: RequestHandler {
 
   func accept(_ head: RequestHead) -> Acceptance {
     if head.path == "/now" { return .answer(.text(200, "now")) }
+    if head.path == "/who" {
+      return .answer(.json(200, Array((head.client?.description ?? "nobody").utf8)))
+    }
     return .read(bodyLimit: 1 << 20) { [self] request in
       switch request.head.path {
       case "/wait":

@@ -2,7 +2,7 @@ import Glibc
 
 /// The address of a machine: IPv6, or IPv4 in its mapped form (`::ffff:a.b.c.d`), so that both
 /// spellings of an IPv4 address are one value.
-package struct OutboundAddress: Hashable, Sendable, CustomStringConvertible {
+package struct NetworkAddress: Hashable, Sendable, CustomStringConvertible {
   package let bits: UInt128
 
   package init(bits: UInt128) { self.bits = bits }
@@ -26,7 +26,7 @@ package struct OutboundAddress: Hashable, Sendable, CustomStringConvertible {
 
   /// Reads `length` bytes at `address` as a `sockaddr_in` or `sockaddr_in6`; nil for any other
   /// family.
-  init?(socketAddress address: UnsafeRawPointer, length: Int) {
+  package init?(socketAddress address: UnsafeRawPointer, length: Int) {
     guard length >= MemoryLayout<sockaddr>.size else { return nil }
     let family = unsafe Int32(address.loadUnaligned(as: sa_family_t.self))
     let bytes = unsafe UnsafeRawBufferPointer(start: address, count: length)
@@ -50,14 +50,14 @@ package struct OutboundAddress: Hashable, Sendable, CustomStringConvertible {
 
   /// The IPv4 address inside the forms that carry one through IPv6: compatible (`::a.b.c.d`),
   /// NAT64 (RFC 6052, RFC 8215) and 6to4 (RFC 3056).
-  var embedded: OutboundAddress? {
-    if bits >> 32 == 0 || OutboundRange.nat64.contains(self)
-      || OutboundRange.localNAT64.contains(self)
+  package var embedded: NetworkAddress? {
+    if bits >> 32 == 0 || NetworkRange.nat64.contains(self)
+      || NetworkRange.localNAT64.contains(self)
     {
-      return OutboundAddress(v4: UInt32(truncatingIfNeeded: bits))
+      return NetworkAddress(v4: UInt32(truncatingIfNeeded: bits))
     }
-    if OutboundRange.sixToFour.contains(self) {
-      return OutboundAddress(v4: UInt32(truncatingIfNeeded: bits >> 80))
+    if NetworkRange.sixToFour.contains(self) {
+      return NetworkAddress(v4: UInt32(truncatingIfNeeded: bits >> 80))
     }
     return nil
   }
@@ -75,18 +75,18 @@ package struct OutboundAddress: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// The addresses that begin with the same bits.
-package struct OutboundRange: Hashable, Sendable {
-  let base: OutboundAddress
+package struct NetworkRange: Hashable, Sendable {
+  let base: NetworkAddress
   /// Of 128 bits; an IPv4 prefix counts from bit 96.
   let prefix: Int
 
   /// - Parameter prefix: 0 to 32.
-  init(v4 base: UInt32, _ prefix: Int) {
-    self.init(OutboundAddress(v4: base), 96 + prefix)
+  package init(v4 base: UInt32, _ prefix: Int) {
+    self.init(NetworkAddress(v4: base), 96 + prefix)
   }
 
   /// - Parameter prefix: 0 to 128.
-  init(_ base: OutboundAddress, _ prefix: Int) {
+  init(_ base: NetworkAddress, _ prefix: Int) {
     precondition((0...128).contains(prefix), "a prefix of \(prefix) bits")
     self.base = base
     self.prefix = prefix
@@ -95,15 +95,15 @@ package struct OutboundRange: Hashable, Sendable {
   /// - Parameters:
   ///   - high: The first 64 bits.
   ///   - low: The other 64.
-  init(v6 high: UInt64, low: UInt64 = 0, _ prefix: Int) {
-    self.init(OutboundAddress(bits: UInt128(high) << 64 | UInt128(low)), prefix)
+  package init(v6 high: UInt64, low: UInt64 = 0, _ prefix: Int) {
+    self.init(NetworkAddress(bits: UInt128(high) << 64 | UInt128(low)), prefix)
   }
 
   /// Reads `10.0.0.0/8`, `fd00::/8` or one address; nil for anything that is neither.
   /// A range with bits set behind its prefix is no range.
   package init?(_ text: String) {
     let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-    guard let base = OutboundAddress(String(parts[0])) else { return nil }
+    guard let base = NetworkAddress(String(parts[0])) else { return nil }
     let isV4 = !parts[0].contains(":")
     var prefix = 128
     if parts.count == 2 {
@@ -116,7 +116,7 @@ package struct OutboundRange: Hashable, Sendable {
     self.init(base, prefix)
   }
 
-  package func contains(_ address: OutboundAddress) -> Bool {
+  package func contains(_ address: NetworkAddress) -> Bool {
     (address.bits ^ base.bits) & Self.mask(prefix) == 0
   }
 
@@ -124,7 +124,7 @@ package struct OutboundRange: Hashable, Sendable {
     prefix == 0 ? 0 : ~0 << UInt128(128 - prefix)
   }
 
-  static let nat64 = OutboundRange(v6: 0x0064_ff9b_0000_0000, 96)
-  static let localNAT64 = OutboundRange(v6: 0x0064_ff9b_0001_0000, 48)
-  static let sixToFour = OutboundRange(v6: 0x2002_0000_0000_0000, 16)
+  static let nat64 = NetworkRange(v6: 0x0064_ff9b_0000_0000, 96)
+  static let localNAT64 = NetworkRange(v6: 0x0064_ff9b_0001_0000, 48)
+  package static let sixToFour = NetworkRange(v6: 0x2002_0000_0000_0000, 16)
 }

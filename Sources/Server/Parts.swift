@@ -1,0 +1,67 @@
+import Cluster
+import EventLog
+import Engine
+import EventSources
+import Expression
+import HTTPClient
+import KafkaClient
+import Logging
+import Manifest
+import Observe
+import Plugin
+import Posix
+import Triggers
+
+/// What plans are built with.
+struct Parts: Sendable {
+  let secrets: FolderSecrets
+  /// nil where nothing runs.
+  let bus: EventLog?
+  let loop: EventLoop?
+  /// nil where nothing runs.
+  var sourceLoop: EventLoop?
+  /// nil where nothing runs.
+  var kafka: KafkaProducers?
+  let places = SourcePlaces()
+  let http: HTTPClient?
+  let allowOutbound: AllowList
+  let key: InstallationKey?
+  let jobs: String
+  let instruments: Instruments
+  let logger: Logger
+  var cluster = ClusterAccess.none
+  /// This program again, as what runs jq.
+  var jq = JQWorkers(program: "/proc/self/exe")
+  let bodies = RecentBodies()
+
+  func builder(_ diagnostics: Diagnostics) -> PlanBuilder {
+    PlanBuilder(
+      sourceKinds: eventSourceKinds,
+      triggerKinds: triggerKinds,
+      sourceHost: BusSourceHost(
+        secrets: secrets,
+        bus: bus,
+        loop: sourceLoop,
+        http: http,
+        places: places,
+        key: key,
+        bodies: bodies,
+        instruments: instruments,
+        logger: logger
+      ),
+      triggerHost: EngineTriggerHost(
+        secrets: secrets,
+        logger: logger,
+        http: http,
+        allowOutbound: allowOutbound,
+        key: key,
+        jobs: jobs,
+        loop: loop,
+        kafka: kafka,
+        cluster: cluster
+      ),
+      jq: jq,
+      diagnostics: diagnostics
+    )
+  }
+}
