@@ -77,7 +77,7 @@ let package = Package(
     module("Bus", ["Event"]),
     module("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus", "JSON"]),
     module("Observe", [logging]),
-    module("Cluster", ["Posix", "JSON", "HTTPClient", "Manifest"]),
+    module("Cluster", ["Posix", "JSON", "HTTPClient", "Manifest", deque]),
     // Port
     module(
       "Plugin",
@@ -90,7 +90,8 @@ let package = Package(
     module(
       "EventSources",
       [
-        "Posix", "TLS", "KafkaClient", "JSON", "Event", "Expression", "Manifest", "HTTP", "Plugin",
+        "Posix", "TLS", "KafkaClient", "JSON", "Event", "Expression", "Manifest", "HTTP",
+        "Cluster", "Plugin",
       ]
     ),
     module(
@@ -152,7 +153,7 @@ let package = Package(
       "EventSourcesTests",
       [
         "EventSources", "Plugin", "Expression", "Manifest", "HTTP", "HTTPClient", "Event", "JSON",
-        "Posix", "TLS", "TestKit",
+        "Cluster", "Posix", "TLS", "TestKit",
       ]
     ),
     tests(

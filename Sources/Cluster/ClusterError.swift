@@ -52,6 +52,16 @@ package struct ClusterError: Error, Equatable, CustomStringConvertible {
     description = text.isEmpty ? name : "\(name): \(text)"
   }
 
+  /// An answer that is no success, of a server that says so in its own words.
+  package init(status code: Int, message: String) {
+    kind = .status
+    self.code = code
+    reason = ""
+    retryAfter = nil
+    causes = []
+    description = "status \(code): \(message)"
+  }
+
   private static func excerpt(_ body: [UInt8]) -> String {
     var text = String(decoding: body.prefix(200), as: UTF8.self)
     if let end = text.firstIndex(where: \.isNewline) { text = String(text[..<end]) }

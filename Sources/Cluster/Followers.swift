@@ -1,5 +1,6 @@
 package import JSON
 import Posix
+import Synchronization
 
 /// What a follower saw of its object.
 package enum Sighting: Sendable {
@@ -16,7 +17,8 @@ package enum Sighting: Sendable {
 package actor Followers {
   private struct Place: Hashable {
     let type: ResourceType
-    let namespace: String
+    /// nil: all.
+    let namespace: String?
   }
 
   private let client: ClusterClient
@@ -51,16 +53,10 @@ package actor Followers {
     _ body: @Sendable (Sighting) async -> Result?
   ) async -> Result? {
     let place = Place(type: type, namespace: namespace)
-    let watch: FollowedKind
-    if let known = watches[place] {
-      watch = known
-    } else {
-      watch = FollowedKind(client, type, namespace, timing, failed)
-      watches[place] = watch
-    }
+    let watch = watch(at: place)
     let follower = await watch.add(name)
     defer { Task { await leave(place, watch, name, follower) } }
-    if await watch.hasListed { await lookOnce(type, place, name, follower) }
+    if await watch.hasListed { await watch.look(for: name, follower) }
     while !Task.isCancelled {
       let sighting = await follower.next(atMost: patience(), on: client.loop)
       if Task.isCancelled { return nil }
@@ -69,26 +65,30 @@ package actor Followers {
     return nil
   }
 
-  /// A watch that stands tells changes only: what is there is asked for.
-  private func lookOnce(
+  private func watch(at place: Place) -> FollowedKind {
+    if let known = watches[place] { return known }
+    let watch = FollowedKind(client, place.type, place.namespace, timing, failed)
+    watches[place] = watch
+    return watch
+  }
+
+  /// Every change of a kind, by the same watch as who follows single objects.
+  /// - Parameter namespace: nil: all.
+  func subscribe(_ type: ResourceType, namespace: String?) async -> Subscription {
+    let subscription = Subscription()
+    await watch(at: Place(type: type, namespace: namespace)).add(subscription)
+    return subscription
+  }
+
+  func unsubscribe(
+    _ subscription: Subscription,
     _ type: ResourceType,
-    _ place: Place,
-    _ name: String,
-    _ follower: Follower
+    namespace: String?
   ) async {
-    do throws(ClusterError) {
-      follower.see(
-        .present(try await client.get(type, namespace: place.namespace, name: name)),
-        isLate: true
-      )
-    } catch {
-      if error.isNotFound {
-        follower.see(.gone(nil), isLate: true)
-      } else {
-        failed(error)
-        await watches[place]?.relist()
-      }
-    }
+    let place = Place(type: type, namespace: namespace)
+    guard let watch = watches[place], let use = await watch.remove(subscription) else { return }
+    // Its last reader is not to wait for that.
+    Task { await left(place, watch, use) }
   }
 
   private func leave(
@@ -97,7 +97,10 @@ package actor Followers {
     _ name: String,
     _ follower: Follower
   ) async {
-    let use = await watch.remove(name, follower)
+    await left(place, watch, await watch.remove(name, follower))
+  }
+
+  private func left(_ place: Place, _ watch: FollowedKind, _ use: Int?) async {
     guard let use else { return }
     await client.loop.sleep(for: Self.lingerTime)
     guard await watch.isUnused(since: use), watches[place] === watch else { return }
@@ -115,22 +118,32 @@ package actor Followers {
 
 /// One watch and those who follow objects by it.
 private actor FollowedKind {
+  private let client: ClusterClient
+  private let type: ResourceType
+  private let namespace: String?
   private let watch: ObjectWatch
   private let failed: @Sendable (ClusterError) -> Void
   private var followers: [String: [Follower]] = [:]
+  private var subscriptions: [Subscription] = []
   /// The names that a list under way has not brought yet.
   private var missing: Set<String>?
   private var isSynced = false
+  /// Who waits to be told of what is there.
+  private var lookUps: [(name: String, follower: Follower)] = []
+  private var looking: Task<Void, Never>?
   private var task: Task<Void, Never>?
   private var uses = 0
 
   init(
     _ client: ClusterClient,
     _ type: ResourceType,
-    _ namespace: String,
+    _ namespace: String?,
     _ timing: ObjectWatch.Timing,
     _ failed: @escaping @Sendable (ClusterError) -> Void
   ) {
+    self.client = client
+    self.type = type
+    self.namespace = namespace
     watch = ObjectWatch(client, type, namespace: namespace, timing: timing)
     self.failed = failed
   }
@@ -150,14 +163,75 @@ private actor FollowedKind {
   func remove(_ name: String, _ follower: Follower) -> Int? {
     followers[name]?.removeAll { $0 === follower }
     if followers[name]?.isEmpty == true { followers[name] = nil }
-    return followers.isEmpty ? uses : nil
+    return isUnused ? uses : nil
   }
 
-  func isUnused(since use: Int) -> Bool { followers.isEmpty && uses == use }
+  func add(_ subscription: Subscription) {
+    subscriptions.append(subscription)
+    if isSynced { subscription.begin() }
+    uses += 1
+    start()
+  }
+
+  func remove(_ subscription: Subscription) -> Int? {
+    subscriptions.removeAll { $0 === subscription }
+    return isUnused ? uses : nil
+  }
+
+  private var isUnused: Bool { followers.isEmpty && subscriptions.isEmpty }
+
+  func isUnused(since use: Int) -> Bool { isUnused && uses == use }
+
+  /// So many are asked for one by one; more of them by one list.
+  private static let singleLookUps = 50
+
+  /// A watch that stands tells changes only: what is there is asked for.
+  func look(for name: String, _ follower: Follower) {
+    lookUps.append((name, follower))
+    guard looking == nil else { return }
+    looking = Task { [weak self] in await self?.lookAll() }
+  }
+
+  private func lookAll() async {
+    while !lookUps.isEmpty, !Task.isCancelled {
+      let batch = lookUps
+      lookUps = []
+      do throws(ClusterError) {
+        if batch.count > Self.singleLookUps {
+          try await list(batch)
+        } else {
+          for (name, follower) in batch { try await get(name, follower) }
+        }
+      } catch {
+        if Task.isCancelled { break }
+        failed(error)
+        await relist()
+      }
+    }
+    looking = nil
+  }
+
+  private func get(_ name: String, _ follower: Follower) async throws(ClusterError) {
+    do throws(ClusterError) {
+      let object = try await client.get(type, namespace: namespace, name: name)
+      follower.see(.present(object), isLate: true)
+    } catch {
+      guard error.isNotFound else { throw error }
+      follower.see(.gone(nil), isLate: true)
+    }
+  }
+
+  private func list(_ batch: [(name: String, follower: Follower)]) async throws(ClusterError) {
+    let waiting = LateFollowers(batch)
+    _ = try await watch.list { change in
+      if case .listed(let object) = change { waiting.see(object) }
+    }
+    waiting.end()
+  }
 
   /// Begins anew with a list.
-  func relist() async {
-    await stop()
+  private func relist() async {
+    await halt()
     start()
   }
 
@@ -171,6 +245,11 @@ private actor FollowedKind {
   }
 
   func stop() async {
+    looking?.cancel()
+    await halt()
+  }
+
+  private func halt() async {
     let task = task
     self.task = nil
     isSynced = false
@@ -198,10 +277,32 @@ private actor FollowedKind {
     case .deleted(let object): deliver(object) { .gone($0) }
     case .bookmark: break
     }
+    for subscription in subscriptions { subscription.put(change) }
   }
 
   private func deliver(_ object: ObservedObject, _ sighting: (JSON) -> Sighting) {
     guard let interested = followers[object.name], let json = object.json else { return }
     for follower in interested { follower.see(sighting(json)) }
+  }
+}
+
+/// Those who are told of what is there by a list of their own.
+private final class LateFollowers: Sendable {
+  private let waiting: Mutex<[String: [Follower]]>
+
+  init(_ batch: [(name: String, follower: Follower)]) {
+    waiting = Mutex(Dictionary(grouping: batch, by: \.name).mapValues { $0.map(\.follower) })
+  }
+
+  func see(_ object: ObservedObject) {
+    let followers = waiting.withLock { $0.removeValue(forKey: object.name) } ?? []
+    guard !followers.isEmpty, let json = object.json else { return }
+    for follower in followers { follower.see(.present(json), isLate: true) }
+  }
+
+  /// What was not listed is not there.
+  func end() {
+    let rest = waiting.withLock { $0.values.flatMap { $0 } }
+    for follower in rest { follower.see(.gone(nil), isLate: true) }
   }
 }

@@ -61,6 +61,13 @@ package struct ObjectWatch: Sendable {
     package var longestWait = Duration.seconds(30)
 
     package init() {}
+
+    /// Before the next repetition.
+    func wait(_ failures: Int, _ after: Duration?) -> Duration {
+      let doubled = shortestWait * (1 << min(max(0, failures - 1), 8))
+      let jitter = Double.random(in: 0.75...1.25)
+      return max(min(doubled, longestWait) * jitter, after ?? .zero)
+    }
   }
 
   private let client: ClusterClient
@@ -106,7 +113,7 @@ package struct ObjectWatch: Sendable {
       do throws(ClusterError) {
         if version == nil { version = try await list(handle) }
         guard let from = version else { continue }
-        try await watch(from, handle) { reached in
+        try await watch(from, seconds: timing.watchSeconds, handle) { reached in
           version = reached
           failures = 0
         }
@@ -129,9 +136,7 @@ package struct ObjectWatch: Sendable {
   }
 
   private func wait(_ failures: Int, _ after: Duration?) -> Duration {
-    let doubled = timing.shortestWait * (1 << min(failures - 1, 8))
-    let jitter = Double.random(in: 0.75...1.25)
-    return max(min(doubled, timing.longestWait) * jitter, after ?? .zero)
+    timing.wait(failures, after)
   }
 
   private var selectors: [(name: String, value: String)] {
@@ -141,15 +146,22 @@ package struct ObjectWatch: Sendable {
     return query
   }
 
-  /// Brings every object and answers the version the list is of.
-  private func list(
+  /// Brings every object, between `listBegan` and `listEnded`, and answers the version the list
+  /// is of.
+  /// - Parameter past: the version whose objects are wanted; nil: the present ones.
+  func list(
+    as past: String? = nil,
     _ handle: @Sendable (WatchChange) async -> Void
   ) async throws(ClusterError) -> String {
     await handle(.listBegan)
     var token = ""
     while true {
       var query = selectors + [("limit", "100")]
-      if !token.isEmpty { query.append(("continue", token)) }
+      if !token.isEmpty {
+        query.append(("continue", token))
+      } else if let past {
+        query += [("resourceVersion", past), ("resourceVersionMatch", "Exact")]
+      }
       let page = try await client.page(type, namespace: namespace, query: query)
       for item in page["items"]?.items ?? [] {
         if let object = ObservedObject(completed(item).encoded()) { await handle(.listed(object)) }
@@ -173,9 +185,11 @@ package struct ObjectWatch: Sendable {
     return .object(head + item.members)
   }
 
-  /// Returns at the end of the stream, which is nothing unusual.
-  private func watch(
+  /// Watches once, for about so many seconds, and returns at the end of the stream, which is nothing
+  /// unusual.
+  func watch(
     _ version: String,
+    seconds: Int,
     _ handle: @escaping @Sendable (WatchChange) async -> Void,
     reached: (String) -> Void
   ) async throws(ClusterError) {
@@ -186,12 +200,12 @@ package struct ObjectWatch: Sendable {
         path: try type.path(namespace: namespace),
         query: selectors + [
           ("watch", "1"), ("allowWatchBookmarks", "true"), ("resourceVersion", version),
-          ("timeoutSeconds", "\(timing.watchSeconds)"),
+          ("timeoutSeconds", "\(seconds)"),
         ]
       )
     )
     // A connection that died without a word is noticed by this.
-    request.timeout = .seconds(timing.watchSeconds + 30)
+    request.timeout = .seconds(seconds + 30)
     let stream = ByteStream(limit: Self.backlogBytes)
     let http = client.http
     let sent = request

@@ -6,6 +6,8 @@ package let eventSourceKinds: [EventSourceKind] = [
   EventSourceKind(KafkaSource.self),
   EventSourceKind(CalendarSource.self),
   EventSourceKind(FileSource.self),
+  EventSourceKind(ResourceSource.self),
+  EventSourceKind(ArgoSource.self),
   EventSourceKind(ForgeSource<GitHub>.self),
   EventSourceKind(ForgeSource<GitLab>.self),
   EventSourceKind(ForgeSource<Bitbucket>.self),

@@ -144,10 +144,6 @@ struct KnownFields: Sendable {
     krbKeytabSecret@secret krbUsername krbRealm krbConfigConfigMap@secret
     krbServicePrincipalName metadata filter@filter
     """,
-    "resource": """
-    namespace group version resource eventTypes metadata
-    filter{prefix labels[key operation value] fields[key operation value] createdBy afterStart}
-    """,
     "generic": "url config insecure jsonBody metadata authSecret@secret filter@filter",
     "nats": """
     url subject queue connectionBackoff@backoff jsonBody tls@tls metadata auth@nats filter@filter

@@ -1,3 +1,5 @@
+import JSON
+
 /// One trigger of a sensor (spec section 4.1).
 package struct TriggerManifest: Sendable {
   package let name: String
@@ -109,7 +111,7 @@ extension DocumentReader {
     if template == nil { block.error("template", "found nothing, expected a mapping") }
     let triggerParameters = parameters(block, "parameters", names)
     let retry = block.block("retryStrategy").map(backoff)
-    let allow = statusPolicy(block)
+    let policy = policy(block)
     delivery(block)
     block.notSupportedYet("rateLimit")
     let last = block.block("dlqTrigger").map { deadLetterTrigger($0, dependencies) }
@@ -122,7 +124,7 @@ extension DocumentReader {
     let resets = template?.blocks("conditionsReset").compactMap(conditionsReset) ?? []
     template.map(delivery)
     let chosen: (kind: String, block: Block?) = template.map(kind) ?? ("", nil)
-    let templateAllow = template.flatMap(statusPolicy)
+    let templatePolicy = template.flatMap(self.policy)
     let payload = chosen.block.map { parameters($0, "payload", names) } ?? []
     var resourceParameters = chosen.block.map { parameters($0, "parameters", names) } ?? []
     if chosen.kind == "http", let block = chosen.block {
@@ -130,19 +132,20 @@ extension DocumentReader {
     }
     template?.finish()
     let nothing = Node(.mapping([]), block.mark)
+    let labels = policy?.labels ?? templatePolicy?.labels
     return TriggerManifest(
       name: name,
       conditions: conditions.flatMap { $0.isEmpty ? nil : $0 },
       conditionsReset: resets,
       kind: chosen.kind,
-      spec: chosen.block?.node ?? nothing,
+      spec: chosen.block.map { withLabels($0.node, labels, chosen.kind) } ?? nothing,
       specPath: chosen.block?.path ?? block.path,
       templateNode: template?.node ?? nothing,
       payload: payload,
       resourceParameters: resourceParameters,
       triggerParameters: triggerParameters,
       retryStrategy: retry,
-      policyStatusAllow: allow ?? templateAllow,
+      policyStatusAllow: policy?.statusAllow ?? templatePolicy?.statusAllow,
       deadLetterTrigger: last.map { [$0] } ?? [],
       mark: template?.mark ?? block.mark,
       path: block.path
@@ -258,10 +261,16 @@ extension DocumentReader {
     return number
   }
 
+  private struct Policy {
+    let statusAllow: [Int]?
+    /// `policy.k8s`.
+    let labels: Node.Entry?
+  }
+
   /// `policy`, which published examples write beside the template or inside it.
-  private func statusPolicy(_ block: Block) -> [Int]? {
+  private func policy(_ block: Block) -> Policy? {
     guard let policy = block.block("policy") else { return nil }
-    policy.notSupportedYet("k8s")
+    let labels = policy.block("k8s").map(labelPolicy)
     var allow: [Int]?
     if let status = policy.block("status") {
       let codes = (status.list("allow") ?? []).enumerated().compactMap { index, node -> Int? in
@@ -281,7 +290,48 @@ extension DocumentReader {
       status.finish()
     }
     policy.finish()
-    return allow
+    return Policy(statusAllow: allow, labels: labels)
+  }
+
+  /// The key under which the kinds that make objects find the labels to wait for.
+  package static let labelsKey = "policy.k8s"
+
+  /// Labels that an object must get before its trigger has succeeded, and how long that may take
+  /// (spec section 4.8).
+  private func labelPolicy(_ block: Block) -> Node.Entry {
+    let labels = block.stringMap("labels") ?? []
+    if labels.isEmpty { block.error("labels", "found nothing, expected at least one label") }
+    let backoff =
+      block.block("backoff").map(backoff)
+      ?? RetryManifest(steps: 5, duration: .seconds(1), factor: 1, jitter: 0)
+    let fails = block.bool("errorOnBackoffTimeout") ?? false
+    block.finish()
+    var (wait, total) = (backoff.duration, Duration.zero)
+    for _ in 0..<backoff.steps where total < .seconds(86400) {
+      total += wait
+      wait = min(wait * backoff.factor, .seconds(86400))
+    }
+    let json: JSON = [
+      "labels": .object(labels.map { JSON.Member(key: $0.key, value: .string($0.value)) }),
+      "timeout": .string("\(min(total, .seconds(86400)).components.seconds)s"),
+      "fails": .bool(fails),
+    ]
+    return Node.Entry(
+      key: Self.labelsKey,
+      mark: block.mark,
+      node: Node(json, at: block.mark)
+    )
+  }
+
+  private func withLabels(_ spec: Node, _ labels: Node.Entry?, _ kind: String) -> Node {
+    guard let labels, !kind.isEmpty, case .mapping(let entries) = spec.value else { return spec }
+    guard kind == "k8s" || kind == "argoWorkflow" else {
+      diagnostics.add(
+        Diagnostic(.info, labels.mark, field: "policy.k8s", "has no effect on \(kind)")
+      )
+      return spec
+    }
+    return Node(.mapping(entries + [labels]), spec.mark)
   }
 
   private func parameters(_ block: Block, _ key: String, _ names: [String]) -> [ParameterManifest] {

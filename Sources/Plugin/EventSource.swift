@@ -1,3 +1,4 @@
+package import Cluster
 package import Event
 package import Expression
 package import HTTP
@@ -31,6 +32,9 @@ package protocol EventSource: Sendable {
   static var kind: String { get }
   associatedtype Spec: ManifestBlock
 
+  /// Whether `filter` has a shape of the kind's own, and not an expression that the program applies.
+  static var hasOwnFilter: Bool { get }
+
   /// - Parameter diagnostics: takes what only shows when the parts are put together, such as a
   ///   secret that does not exist.
   init(_ spec: Spec, name: EventSourceName, host: any SourceHost, _ block: Block)
@@ -48,6 +52,8 @@ package protocol EventSource: Sendable {
 }
 
 extension EventSource {
+  package static var hasOwnFilter: Bool { false }
+
   package var routes: [Route] { [] }
 
   package func run() async {}
@@ -145,6 +151,9 @@ package protocol SourceHost: Sendable {
   /// Sends a request to another server and waits for the whole answer, whatever its status.
   /// - Throws: `OutboundError`.
   func send(_ request: OutboundRequest) async throws(OutboundError) -> OutboundResponse
+
+  /// The cluster of the installation.
+  var cluster: ClusterAccess { get }
 
   /// Shows a number in the metrics.
   func show(_ reading: SourceReading, from name: EventSourceName)
@@ -256,6 +265,8 @@ package enum SinkError: Error, Equatable {
 }
 
 extension SourceHost {
+  package var cluster: ClusterAccess { .none }
+
   package func countVerified(_ name: EventSourceName, usedPrevious: Bool) {}
 
   package func isRepeatedBody(

@@ -1,3 +1,4 @@
+import Cluster
 import Event
 import Expression
 import HTTPClient
@@ -49,6 +50,7 @@ struct FilteredHost: SourceHost {
 
   func places(of name: EventSourceName) -> [String: JSON] { host.places(of: name) }
   var loop: EventLoop? { host.loop }
+  var cluster: ClusterAccess { host.cluster }
 
   func send(_ request: OutboundRequest) async throws(OutboundError) -> OutboundResponse {
     try await host.send(request)

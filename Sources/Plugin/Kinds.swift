@@ -13,7 +13,8 @@ package struct EventSourceKind: Sendable {
     make = { node, path, name, host, diagnostics in
       let own = Diagnostics()
       let block = Block(node, path: path, own)
-      let filtered = block.sourceFilter(in: host.world).map { FilteredHost(host, $0) } ?? host
+      let filter = S.hasOwnFilter ? nil : block.sourceFilter(in: host.world)
+      let filtered = filter.map { FilteredHost(host, $0) } ?? host
       let source = S(S.Spec(from: block), name: name, host: filtered, block)
       for diagnostic in own.all { diagnostics.add(diagnostic) }
       return own.hasErrors ? nil : source

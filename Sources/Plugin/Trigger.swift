@@ -81,6 +81,17 @@ package enum Outcome: Sendable, Equatable {
   package static let startedBytes = 64 << 10
 }
 
+/// What came of asking for an end of what was started.
+package enum CancelOutcome: Sendable, Equatable {
+  /// The target was asked to stop it, or it had ended already: `follow` answers how it ends, with
+  /// `cancelled` where it was stopped by this.
+  case asked
+  /// The target could not be asked; another attempt may work.
+  case retry(after: Duration?, why: String)
+  /// It cannot be stopped, or the target refused for good: it goes on.
+  case refused(why: String)
+}
+
 /// Tells how something that was started stands: a `progress` outcome event with `data` as its
 /// result, durable on return. `key` names the step within its firing: told again, also after a
 /// restart, it is the same event.
@@ -127,6 +138,16 @@ package protocol Trigger: Sendable {
   ///   - started: the result of `started`.
   func follow(_ firing: Firing, started: JSON, report: @escaping ProgressReport) async -> Outcome
 
+  /// Stops what `fire` started, in the target's own way, while `follow` goes on: a workflow is shut
+  /// down, an operation terminated, a rollout aborted. Asking again does no harm, also after a
+  /// restart of the program. It marks the target, so that `follow` answers `cancelled` and not
+  /// `failed`, whenever it looks.
+  /// - Parameters:
+  ///   - firing: as for `follow`.
+  ///   - started: the result of `started`.
+  ///   - why: for the outcome of the firing, such as `a newer firing of the same key began`.
+  func cancel(_ firing: Firing, started: JSON, why: String) async -> CancelOutcome
+
   /// The ending of a firing is durable: what was kept to find the effect again may go.
   func forget(_ id: FiringID)
 }
@@ -144,6 +165,10 @@ extension Trigger {
     report: @escaping ProgressReport
   ) async -> Outcome {
     .unknown(why: "nothing follows a trigger of kind \(Self.kind)", result: started)
+  }
+
+  package func cancel(_ firing: Firing, started: JSON, why: String) async -> CancelOutcome {
+    .refused(why: "what a trigger of kind \(Self.kind) started cannot be stopped")
   }
 }
 

@@ -25,6 +25,7 @@ struct BusSourceHost: SourceHost {
   let bodies: RecentBodies
   let instruments: Instruments
   let logger: Logger
+  let cluster: ClusterAccess
 
   func append(
     _ events: [Event],

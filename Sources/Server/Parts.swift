@@ -47,7 +47,8 @@ struct Parts: Sendable {
         key: key,
         bodies: bodies,
         instruments: instruments,
-        logger: logger
+        logger: logger,
+        cluster: cluster
       ),
       triggerHost: EngineTriggerHost(
         secrets: secrets,

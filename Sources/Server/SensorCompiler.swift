@@ -69,7 +69,8 @@ package struct SensorCompiler: Sendable {
         key: nil,
         bodies: RecentBodies(),
         instruments: Instruments(in: Metrics()),
-        logger: logger
+        logger: logger,
+        cluster: .none
       ),
       triggerHost: EngineTriggerHost(
         secrets: PlaceholderSecrets(),

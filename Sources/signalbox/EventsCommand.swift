@@ -22,7 +22,12 @@ struct EventsCommand: AsyncParsableCommand {
   @Option(help: "Only events of this event source.")
   var source: String?
 
-  @Option(help: "Only events that this event or firing led to.")
+  @Option(
+    help: ArgumentHelp(
+      "Only this event or firing and all that it led to, as a tree.",
+      discussion: "With --json or --follow in the order of the log."
+    )
+  )
   var cause: String?
 
   @OptionGroup var since: SinceOption
@@ -33,14 +38,17 @@ struct EventsCommand: AsyncParsableCommand {
   func run() async throws {
     let reader = EventLogReader(folder: folder.data + "/log")
     var seen = 0
+    var lineage = cause.map { Lineage(of: $0) }
     let start = try since.start() ?? .first
-    var report = try show(reader, start, &seen)
+    var report = try show(reader, start, &seen, &lineage)
+    for line in lineage?.lines ?? [] { print(line) }
+    if lineage?.isCut == true { note("the tree is cut: see --json for the rest") }
     if follow {
       let loop = try EventLoop(name: "follow")
       var end = report.end
       while true {
         await loop.sleep(for: .milliseconds(200))
-        report = try show(reader, end.map { .goingOn($0) } ?? start, &seen)
+        report = try show(reader, end.map { .goingOn($0) } ?? start, &seen, &lineage)
         end = report.end ?? end
       }
     }
@@ -52,13 +60,24 @@ struct EventsCommand: AsyncParsableCommand {
   private func show(
     _ reader: EventLogReader,
     _ start: EventLogReader.Start,
-    _ seen: inout Int
+    _ seen: inout Int,
+    _ lineage: inout Lineage?
   ) throws -> EventLogReader.Report {
     defer { fflush(nil) }
     return try reader.read(start) { record in
-      guard case .event(let event) = record.content, isWanted(event) else { return }
+      guard case .event(let event) = record.content else { return }
+      // Also of what is not shown: something that is may be behind it.
+      let depth = lineage?.depth(of: event)
+      if lineage != nil && depth == nil { return }
+      if let source, event.source != source { return }
       seen += 1
-      print(json ? record.position.describing(event).text : line(event))
+      if json { return print(record.position.describing(event).text) }
+      if lineage == nil { return print(line(event)) }
+      if follow {
+        print(String(repeating: "  ", count: depth ?? 0) + line(event))
+      } else {
+        lineage?.add(event, line(event))
+      }
     }
   }
 
@@ -67,14 +86,11 @@ struct EventsCommand: AsyncParsableCommand {
     _ = unsafe write(2, bytes, bytes.count)
   }
 
-  private func isWanted(_ event: Event) -> Bool {
-    if let source, event.source != source { return false }
-    guard let cause else { return true }
-    return event.cause?.firing.text == cause || event.cause?.events.contains(cause) == true
-  }
-
   private func line(_ event: Event) -> String {
-    let cause = event.cause.map { "  caused by \($0.events.joined(separator: ", "))" } ?? ""
+    // A tree says that by itself.
+    let isTree = self.cause != nil
+    let cause =
+      isTree ? "" : event.cause.map { "  caused by \($0.events.joined(separator: ", "))" } ?? ""
     return "\(event.time)  \(event.id)  \(event.source)  \(event.subject)\(cause)"
   }
 }

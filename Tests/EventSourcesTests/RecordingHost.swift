@@ -1,3 +1,4 @@
+import Cluster
 import Event
 import Expression
 import HTTPClient
@@ -33,8 +34,16 @@ final class RecordingHost: SourceHost, SecretStore {
   /// Of the wall clock.
   private let seconds: Int64
 
+  let cluster: ClusterAccess
+
   /// - Parameter seconds: what the wall clock shows, since 1970.
-  init(secrets values: [String: String] = [:], loop: EventLoop? = nil, seconds: Int64 = 0) {
+  init(
+    secrets values: [String: String] = [:],
+    loop: EventLoop? = nil,
+    seconds: Int64 = 0,
+    cluster: ClusterAccess = .none
+  ) {
+    self.cluster = cluster
     self.values = values
     self.seconds = seconds
     (appended, telling) = AsyncStream.makeStream()

@@ -318,7 +318,7 @@ struct Case: CustomTestStringConvertible, Sendable {
         + "mapping with cron",
       "6:88: error: spec.triggers[0].rateLimit: is not supported yet",
       "6:115: error: spec.triggers[0].dlqTrigger.template: found nothing, expected a mapping",
-      "6:128: error: spec.triggers[0].policy.k8s: is not supported yet",
+      "6:133: error: spec.triggers[0].policy.k8s.labels: found nothing, expected at least one label",
       "6:154: error: spec.triggers[0].policy.status.allow[0]: found a number, expected "
         + "a status from 100 to 599"
     ),

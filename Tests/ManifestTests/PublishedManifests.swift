@@ -113,9 +113,7 @@ let notSupportedYet: [String: [String]] = [
   "sensors/trigger-standard-k8s-resource-shortened.yaml": ["spec.triggers[0].template.k8s"],
   "sensors/trigger-standard-k8s-resource.yaml": ["spec.triggers[0].template.k8s"],
   "sensors/trigger-with-atleast-once-semantics.yaml": ["spec.triggers[0].template.k8s"],
-  "sensors/trigger-with-policy.yaml": [
-    "spec.triggers[0].template.policy.k8s", "spec.triggers[0].template.k8s",
-  ],
+  "sensors/trigger-with-policy.yaml": ["spec.triggers[0].template.k8s"],
   "sensors/trigger-with-template.yaml": ["spec.triggers[0].template.k8s"],
   "sensors/url-sensor.yaml": ["spec.triggers[0].template.k8s"],
   "sensors/webhook-shortened.yaml": ["spec.triggers[0].template.k8s"],

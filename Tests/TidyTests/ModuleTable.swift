@@ -14,7 +14,7 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
   ("Bus", ["Event"]),
   ("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus", "JSON"]),
   ("Observe", ["Logging"]),
-  ("Cluster", ["Posix", "JSON", "HTTPClient", "Manifest"]),
+  ("Cluster", ["Posix", "JSON", "HTTPClient", "Manifest", "DequeModule"]),
   (
     "Plugin",
     [
@@ -25,7 +25,8 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
   (
     "EventSources",
     [
-      "KafkaClient", "Posix", "TLS", "JSON", "Event", "Expression", "Manifest", "HTTP", "Plugin",
+      "KafkaClient", "Posix", "TLS", "JSON", "Event", "Expression", "Manifest", "HTTP",
+      "Cluster", "Plugin",
     ]
   ),
   (

@@ -5,7 +5,7 @@ package struct ApplicationState: Sendable {
   /// The key of the entry of `operation.info` that holds a firing's id.
   package static let infoName = "signalbox-firing"
 
-  private let object: JSON
+  package let object: JSON
   private var state: JSON? { object.at("status", "operationState") }
 
   package init(_ object: JSON) { self.object = object }

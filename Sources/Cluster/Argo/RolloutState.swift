@@ -26,6 +26,11 @@ package struct RolloutState: Sendable {
     return status("phase")?.asString ?? "Progressing"
   }
 
+  /// The generation of the object named by `workloadRef` that it has seen; -1: none.
+  package var workloadObservedGeneration: Int {
+    Int(status("workloadObservedGeneration")?.asString ?? "") ?? -1
+  }
+
   package var message: String { status("message")?.asString ?? "" }
   package var pauses: [JSON] { status("pauseConditions")?.items ?? [] }
   package var isAborted: Bool { status("abort") == true }
@@ -35,6 +40,17 @@ package struct RolloutState: Sendable {
   package var isCanary: Bool { object.at("spec", "strategy", "canary") != nil }
   package var podHash: String { status("currentPodHash")?.asString ?? "" }
   package var stableHash: String { status("stableRS")?.asString ?? "" }
+
+  package var templateDigest: JSON { Self.digest(of: object.at("spec", "template") ?? [:]) }
+
+  /// Tells one template from another.
+  package static func digest(of template: JSON) -> JSON {
+    // FNV-1a, 64 bits.
+    let digest = template.text.utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) {
+      ($0 ^ UInt64($1)) &* 0x100_0000_01b3
+    }
+    return .string(String(digest, radix: 16))
+  }
 
   /// Whether the version of the spec is the one that serves everybody.
   package var isLive: Bool { phase == "Healthy" && stableHash == podHash }

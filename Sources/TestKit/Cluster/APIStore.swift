@@ -29,6 +29,8 @@ final class APIStore: Sendable {
     /// nil: deleted.
     let object: JSON?
     let last: JSON?
+    /// Who wrote it; empty for deletions.
+    var manager = ""
   }
 
   struct State {
@@ -67,6 +69,27 @@ final class APIStore: Sendable {
       }
       return (sorted.map(\.value), state.revision)
     }
+  }
+
+  /// Objects of a kind as they were (`resourceVersionMatch=Exact`, section A.5).
+  func all(
+    _ kind: APIKind,
+    _ namespace: String?,
+    at revision: Int
+  ) throws(APIFailure) -> [JSON] {
+    let found = state.withLock { state -> [Key: JSON]? in
+      guard revision >= state.compacted else { return nil }
+      var objects = state.objects
+      for record in state.history.reversed() where record.revision > revision {
+        objects[record.key] = record.last
+      }
+      return objects.filter { entry in
+        entry.key.kind == kind.key && (namespace == nil || entry.key.namespace == namespace)
+      }
+    }
+    guard let found else { throw .expired }
+    return found.sorted { ($0.key.namespace, $0.key.name) < ($1.key.namespace, $1.key.name) }
+      .map(\.value)
   }
 
   /// Forgets the history: watches and continuations from before get 410 (section A.5).
@@ -290,7 +313,16 @@ final class APIStore: Sendable {
       return object
     }
     state.objects[key] = object
-    tell(Record(revision: state.revision, key: key, object: object, last: old), &state)
+    tell(
+      Record(
+        revision: state.revision,
+        key: key,
+        object: object,
+        last: old,
+        manager: options.manager
+      ),
+      &state
+    )
     return object
   }
 

@@ -1,5 +1,5 @@
-import JSON
 import Event
+import JSON
 import Posix
 import Synchronization
 
@@ -13,10 +13,15 @@ package final class ArgoController: Sendable {
     package var retriedSyncs = 0
     /// Whether the analysis of a rollout fails at its step.
     package var failsAnalysis = false
+    /// Images whose analysis fails.
+    package var brokenImages: Set<String> = []
     /// How many steps an object lies still at the most before it moves.
     package var patience = 3
     /// Whether finished workflows are deleted as their TTL says.
     package var deletesByTTL = false
+    /// Of a thousand steps, before how many the controllers are restarted: they stand still for a
+    /// while, and the server ends all watches.
+    package var restarts = 0
 
     package init() {}
   }
@@ -25,10 +30,12 @@ package final class ArgoController: Sendable {
     var random: Seeded
     var script = Script()
     var isStopping = false
+    /// Steps until a restarted controller is there again.
+    var absence = 0
     var task: Task<Void, Never>?
   }
 
-  private let cluster: TestCluster
+  let cluster: TestCluster
   private let loop: EventLoop
   private let state: Mutex<State>
 
@@ -58,7 +65,7 @@ package final class ArgoController: Sendable {
     loop.stop()
   }
 
-  private var script: Script { state.withLock { $0.script } }
+  var script: Script { state.withLock { $0.script } }
 
   private func chance(_ percent: Int) -> Bool {
     state.withLock { Int($0.random.next() % 100) < percent }
@@ -69,17 +76,25 @@ package final class ArgoController: Sendable {
     state.withLock { $0.random.next() % UInt64(max(1, $0.script.patience)) == 0 }
   }
 
-  private var now: String { Timestamp(nanoseconds: wallClockNanoseconds()).wholeSeconds }
+  var now: String { Timestamp(nanoseconds: wallClockNanoseconds()).wholeSeconds }
 
   /// Moves every object on once; true: stop.
   private func step() -> Bool {
+    let (isAbsent, isRestarted) = state.withLock { state in
+      state.absence = max(0, state.absence - 1)
+      let isRestarted = Int(state.random.next() % 1000) < state.script.restarts
+      if isRestarted { state.absence = 20 }
+      return (state.absence > 0, isRestarted)
+    }
+    if isRestarted { cluster.endWatches() }
+    if isAbsent { return state.withLock { $0.isStopping } }
     for object in cluster.objects("workflows") where moves { workflow(object) }
     for object in cluster.objects("applications") where moves { application(object) }
     for object in cluster.objects("rollouts") where moves { rollout(object) }
     return state.withLock { $0.isStopping }
   }
 
-  private func place(_ object: JSON) -> (namespace: String, name: String) {
+  func place(_ object: JSON) -> (namespace: String, name: String) {
     (
       object.at("metadata", "namespace")?.asString ?? "",
       object.at("metadata", "name")?.asString ?? ""
@@ -93,8 +108,12 @@ package final class ArgoController: Sendable {
     let phase = object.at("status", "phase")?.asString ?? ""
     let now = now
     if object.at("status", "finishedAt")?.asString != nil {
-      let ttl = object.at("spec", "ttlStrategy", "secondsAfterCompletion")?.wholeNumber
-      if script.deletesByTTL, ttl == 0 { cluster.remove("workflows", namespace, name) }
+      guard script.deletesByTTL,
+        let ttl = object.at("spec", "ttlStrategy", "secondsAfterCompletion")?.wholeNumber,
+        let end = seconds(object.at("status", "finishedAt")), let now = seconds(.string(now)),
+        now - end >= ttl
+      else { return }
+      cluster.remove("workflows", namespace, name)
       return
     }
     let shutdown = object.at("spec", "shutdown")?.asString ?? ""
@@ -102,7 +121,9 @@ package final class ArgoController: Sendable {
     let fails = chance(script.failingWorkflows)
     cluster.change("workflows", namespace, name) { object in
       switch phase {
-      case "", "Pending":
+      case "":
+        object.set("Pending", at: "status", "phase")
+      case "Pending":
         object.set("Running", at: "status", "phase")
         object.set(.string(now), at: "status", "startedAt")
         object.set("0/1", at: "status", "progress")
@@ -129,11 +150,16 @@ package final class ArgoController: Sendable {
           "nodes",
           leaf
         )
-        let image = (object.at("spec", "arguments", "parameters")?.items ?? []).first {
-          $0["name"] == "sha"
-        }?["value"]
+        // Its parameters come out as they went in, and the image that a `sha` makes.
+        let parameters = object.at("spec", "arguments", "parameters")?.items ?? []
+        let image = parameters.first { $0["name"] == "sha" }?["value"]
+        let passed = parameters.filter { $0["name"] == "revision" }
         object.set(
-          ["outputs": ["parameters": [["name": "image", "value": image ?? "none"]]]],
+          [
+            "outputs": [
+              "parameters": .array([["name": "image", "value": image ?? "none"]] + passed)
+            ]
+          ],
           at: "status",
           "nodes",
           name
@@ -165,10 +191,51 @@ package final class ArgoController: Sendable {
           "operationState"
         )
       }
-    } else if object.at("status", "health", "status") == "Progressing" {
+    } else if let health = health(of: object), health != object.at("status", "health", "status") {
       cluster.change("applications", namespace, name) { object in
-        object.set("Healthy", at: "status", "health", "status")
+        object.set(health, at: "status", "health", "status")
         object.set(.string(now), at: "status", "reconciledAt")
+      }
+    }
+  }
+
+  /// The rollout that an application consists of: that of its name at its destination.
+  private func rollout(of application: JSON) -> JSON? {
+    guard let namespace = application.at("spec", "destination", "namespace")?.asString else {
+      return nil
+    }
+    return cluster.object("rollouts", namespace, place(application).name)
+  }
+
+  /// nil: nothing was synced yet.
+  private func health(of application: JSON) -> JSON? {
+    guard application.at("status", "health", "status") != nil else { return nil }
+    guard let rollout = rollout(of: application) else { return "Healthy" }
+    let observed = rollout.at("status", "observedGeneration")?.asString ?? ""
+    guard rollout.at("metadata", "generation")?.wholeNumber == Int(observed) else {
+      return "Progressing"
+    }
+    switch rollout.at("status", "phase")?.asString {
+    case "Healthy": return "Healthy"
+    case "Paused": return "Suspended"
+    case "Degraded": return "Degraded"
+    default: return "Progressing"
+    }
+  }
+
+  /// What a sync applies: the image of the revision.
+  private func apply(_ revision: JSON, _ application: JSON) {
+    guard let rollout = rollout(of: application) else { return }
+    let (namespace, name) = place(rollout)
+    cluster.change("rollouts", namespace, name) { object in
+      let containers = object.at("spec", "template", "spec", "containers")?.items ?? []
+      let changed = containers.map { container -> JSON in
+        var container = container
+        container.set(.string("\(name):\(revision.asString ?? "")"), at: "image")
+        return container
+      }
+      if !changed.isEmpty {
+        object.set(.array(changed), at: "spec", "template", "spec", "containers")
       }
     }
   }
@@ -185,6 +252,7 @@ package final class ArgoController: Sendable {
       return
     }
     let revision = state?.at("operation", "sync", "revision") ?? "HEAD"
+    if !isTerminating { apply(revision, object) }
     cluster.change("applications", namespace, name) { object in
       object.set(nil, at: "operation")
       object.set(
@@ -200,92 +268,22 @@ package final class ArgoController: Sendable {
         "operationState",
         "message"
       )
+      object.set(.string(now), at: "status", "reconciledAt")
       if isTerminating { return }
       object.set(revision, at: "status", "operationState", "syncResult", "revision")
       object.set("Synced", at: "status", "sync", "status")
       object.set(revision, at: "status", "sync", "revision")
       object.set("Progressing", at: "status", "health", "status")
-      object.set(.string(now), at: "status", "reconciledAt")
       let history = object.at("status", "history")?.items ?? []
       let entry: JSON = ["id": JSON(history.count), "revision": revision]
       object.set(.array(history + [entry]), at: "status", "history")
     }
   }
+}
 
-  // MARK: Rollouts (section D.3, E.3)
-
-  private func rollout(_ object: JSON) {
-    let (namespace, name) = place(object)
-    let now = now
-    let failsAnalysis = script.failsAnalysis
-    let generation = object.at("metadata", "generation")?.wholeNumber ?? 0
-    let hash = String(
-      (object.at("spec", "template")?.text ?? "").utf8.reduce(5381) {
-        ($0 &* 33) ^ Int($1)
-      }.magnitude % 1_000_000
-    )
-    cluster.change("rollouts", namespace, name) { object in
-      var status = object["status"] ?? [:]
-      defer { object.set(status, at: "status") }
-      let steps = object.at("spec", "strategy", "canary", "steps")?.items ?? []
-      if status["stableRS"] == nil { status.set(.string(hash), at: "stableRS") }
-      if status["currentPodHash"] != .string(hash) {
-        status.set(.string(hash), at: "currentPodHash")
-        status.set(
-          JSON(status["stableRS"] == .string(hash) ? steps.count : 0),
-          at: "currentStepIndex"
-        )
-        for key in ["abort", "abortedAt", "pauseConditions", "controllerPause", "promoteFull"] {
-          status.set(nil, at: key)
-        }
-      }
-      let moved = generation != Int(status["observedGeneration"]?.asString ?? "")
-      status.set(.string(String(generation)), at: "observedGeneration")
-      if moved { status.set("Progressing", at: "phase") }
-      if status["abort"] == true {
-        if status["abortedAt"] == nil { status.set(.string(now), at: "abortedAt") }
-        status.set("Degraded", at: "phase")
-        status.set("RolloutAborted: Rollout aborted", at: "message")
-        return
-      }
-      status.set(nil, at: "abortedAt")
-      if status["promoteFull"] == true { status.set(JSON(steps.count), at: "currentStepIndex") }
-      if status["controllerPause"] == true {
-        if status["pauseConditions"]?.items.isEmpty == false { return }
-        status.set(nil, at: "controllerPause")
-        let index = status["currentStepIndex"]?.wholeNumber ?? 0
-        status.set(JSON(index + 1), at: "currentStepIndex")
-        status.set("Progressing", at: "phase")
-        return
-      }
-      let index = status["currentStepIndex"]?.wholeNumber ?? 0
-      guard steps.indices.contains(index) else {
-        status.set(.string(hash), at: "stableRS")
-        status.set(nil, at: "promoteFull")
-        status.set("Healthy", at: "phase")
-        status.set(nil, at: "message")
-        return
-      }
-      if steps[index]["pause"] != nil {
-        status.set(true, at: "controllerPause")
-        status.set(
-          [["reason": "CanaryPauseStep", "startTime": .string(now)]],
-          at: "pauseConditions"
-        )
-        status.set("Paused", at: "phase")
-        status.set("CanaryPauseStep", at: "message")
-      } else if steps[index]["analysis"] != nil && failsAnalysis {
-        status.set(
-          ["name": .string(name + "-analysis"), "status": "Failed"],
-          at: "canary",
-          "currentStepAnalysisRunStatus"
-        )
-        status.set(true, at: "abort")
-        status.set("Progressing", at: "phase")
-      } else {
-        status.set(JSON(index + 1), at: "currentStepIndex")
-        status.set("Progressing", at: "phase")
-      }
-    }
-  }
+/// Seconds of the day, enough to tell how long something is over.
+private func seconds(_ time: JSON?) -> Int? {
+  let parts = time?.asString?.split { "T:Z".contains($0) }.compactMap { Int($0) } ?? []
+  guard parts.count == 3 else { return nil }
+  return parts[0] * 3600 + parts[1] * 60 + parts[2]
 }

@@ -137,6 +137,12 @@ extension TestCluster {
   private func list(_ call: APIRequest) throws(APIFailure) -> JSON {
     let (labels, fields) = try selectors(call)
     var (objects, revision) = store.all(call.kind, call.namespace)
+    if call.query["resourceVersionMatch"] == "Exact" {
+      guard let wanted = call.query["resourceVersion"].flatMap({ Int($0) }) else {
+        throw .bad("resourceVersionMatch needs a resourceVersion")
+      }
+      (objects, revision) = (try store.all(call.kind, call.namespace, at: wanted), wanted)
+    }
     objects = objects.filter {
       (labels?.matches($0) ?? true) && (fields?.matches($0) ?? true)
     }

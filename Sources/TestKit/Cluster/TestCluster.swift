@@ -153,6 +153,18 @@ package final class TestCluster: Sendable {
   /// `METHOD path?query` of every request so far.
   package var requests: [String] { behaviour.withLock { $0.requests } }
 
+  /// What was written of a kind by a manager, in order, with what was there before.
+  package func writes(_ plural: String, by manager: String) -> [(last: JSON?, object: JSON)] {
+    guard let kind = kinds.first(where: { $0.plural == plural }) else { return [] }
+    return store.state.withLock { state in
+      state.history.compactMap { record in
+        guard record.key.kind == kind.key, record.manager == manager, let object = record.object
+        else { return nil }
+        return (record.last, object)
+      }
+    }
+  }
+
   // MARK: Objects, past the API
 
   package func object(_ plural: String, _ namespace: String, _ name: String) -> JSON? {

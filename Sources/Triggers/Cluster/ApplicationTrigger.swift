@@ -54,7 +54,7 @@ package struct ApplicationTrigger: Trigger {
     }
   }
 
-  private func target(_ namespace: String, _ name: String) async throws(ClusterError) -> Target {
+  func target(_ namespace: String, _ name: String) async throws(ClusterError) -> Target {
     let connection = try host.cluster.connection()
     let type = try await connection.client.resource(Self.version, kind: "Application")
     return Target(connection: connection, type: type, namespace: namespace, name: name)

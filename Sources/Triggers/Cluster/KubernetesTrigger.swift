@@ -34,20 +34,35 @@ package struct KubernetesTrigger: Trigger {
 
   package func fire(_ firing: Firing) async -> Outcome {
     do {
-      let client = try host.cluster.connection().client
+      let connection = try host.cluster.connection()
+      let client = connection.client
       guard let source = spec.source else {
         return .reject(why: "the trigger has no source", result: .null)
       }
       var object = try await source.object(host, client, namespace: firing.namespace)
       if !spec.isLive { object = try firing.edit(object) }
       let target = try await Target(object, client, firing)
+      let done: Done
       switch spec.operation {
-      case .create: return try await create(object, target, firing)
-      case .update: return try await update(object, target, firing)
-      case .patch: return try await patch(object, target, firing)
+      case .create: done = try await create(object, target, firing)
+      case .update: done = try await update(object, target, firing)
+      case .patch: done = try await patch(object, target, firing)
       case .delete: return try await delete(target)
       }
+      switch done {
+      case .ended(let outcome): return outcome
+      case .object(let object):
+        let result = reference(object, target.type)
+        guard let labels = spec.labels else { return .done(result: result) }
+        return await labels.wait(for: object, target.type, connection, result)
+      }
     } catch { return Outcome(error) }
+  }
+
+  private enum Done {
+    /// As the cluster has it now.
+    case object(JSON)
+    case ended(Outcome)
   }
 
   /// What the operation is about.
@@ -69,7 +84,7 @@ package struct KubernetesTrigger: Trigger {
     }
   }
 
-  private func create(_ object: JSON, _ target: Target, _ firing: Firing) async throws -> Outcome {
+  private func create(_ object: JSON, _ target: Target, _ firing: Firing) async throws -> Done {
     let keyed = KeyedObject(
       client: target.client,
       type: target.type,
@@ -80,14 +95,14 @@ package struct KubernetesTrigger: Trigger {
     let now = Timestamp(nanoseconds: wallClockNanoseconds())
     let life = WorkflowBuilder.shortestTTL(of: object)
     switch try await keyed.create(keyed.keyed(object, now: now), lifeSeconds: life) {
-    case .object(let made): return .done(result: reference(made, target.type))
-    case .unknown(let why): return .unknown(why: why, result: .null)
-    case .foreign(let why): return .reject(why: why, result: .null)
+    case .object(let made): return .object(made)
+    case .unknown(let why): return .ended(.unknown(why: why, result: .null))
+    case .foreign(let why): return .ended(.reject(why: why, result: .null))
     }
   }
 
   /// Not found: created. Otherwise what the new object says wins over what is there, lists whole.
-  private func update(_ object: JSON, _ target: Target, _ firing: Firing) async throws -> Outcome {
+  private func update(_ object: JSON, _ target: Target, _ firing: Firing) async throws -> Done {
     let client = target.client
     do throws(ClusterError) {
       var problem: (any Error)?
@@ -108,33 +123,98 @@ package struct KubernetesTrigger: Trigger {
         }
         return live.merged(with: wanted)
       }
-      if let problem { return .reject(why: "\(problem)", result: .null) }
-      return .done(result: reference(changed, target.type))
+      if let problem { return .ended(.reject(why: "\(problem)", result: .null)) }
+      return .object(changed)
     } catch {
       guard error.isNotFound, !spec.isLive else { throw error }
       return try await create(object, target, firing)
     }
   }
 
-  private func patch(_ object: JSON, _ target: Target, _ firing: Firing) async throws -> Outcome {
-    if spec.strategy == .json {
-      return .reject(
-        why: "a JSON patch is a list of operations and the source is an object: use merge",
-        result: .null
-      )
-    }
+  private func patch(_ object: JSON, _ target: Target, _ firing: Firing) async throws -> Done {
+    if spec.strategy == .json { return try await jsonPatch(object, target, firing) }
     do throws(ClusterError) {
-      let changed = try await target.client.patch(
-        target.type,
-        namespace: target.namespace,
-        name: target.name,
-        spec.strategy,
-        object
+      return .object(
+        try await target.client.patch(
+          target.type,
+          namespace: target.namespace,
+          name: target.name,
+          spec.strategy,
+          object
+        )
       )
-      return .done(result: reference(changed, target.type))
     } catch {
       guard error.isNotFound else { throw error }
       return try await create(object, target, firing)
+    }
+  }
+
+  /// Operations that a repetition would do twice, such as adding to a list: the version as it was
+  /// seen first is a lock, and the firing's id in an annotation tells that it was done.
+  private func jsonPatch(
+    _ object: JSON,
+    _ target: Target,
+    _ firing: Firing
+  ) async throws -> Done {
+    if let problem = KubernetesSpec.problem(inPatch: object) {
+      return .ended(.reject(why: problem, result: .null))
+    }
+    let claim = Claim(firing, host)
+    let annotations = ["metadata", "annotations"]
+    var attempt = 0
+    while true {
+      let live = try await target.client.get(
+        target.type,
+        namespace: target.namespace,
+        name: target.name
+      )
+      let mark = live.at(annotations + [KeyedObject.label])
+      if mark == .string(firing.id.text) { return .object(live) }
+      if let note = try claim.read(), note["mark"] != mark ?? .null {
+        let why = "the patch may have been applied; another one was since then"
+        return .ended(.unknown(why: why, result: reference(live, target.type)))
+      }
+      try claim.write(["mark": mark ?? .null])
+      var operations: [JSON] = [
+        [
+          "op": "test", "path": "/metadata/resourceVersion",
+          "value": live.at("metadata", "resourceVersion") ?? .null,
+        ]
+      ]
+      if live.at(annotations) == nil {
+        operations.append(["op": "add", "path": "/metadata/annotations", "value": [:]])
+      }
+      operations.append([
+        "op": "add",
+        "path": .string(
+          "/metadata/annotations/" + KeyedObject.label.replacing("/", with: "~1")
+        ),
+        "value": .string(firing.id.text),
+      ])
+      operations += object["patch"]?.items ?? []
+      do throws(ClusterError) {
+        return .object(
+          try await target.client.patch(
+            target.type,
+            namespace: target.namespace,
+            name: target.name,
+            .json,
+            .array(operations)
+          )
+        )
+      } catch {
+        // The lock is a test like those of the manifest: which one failed shows at the next look.
+        guard error.code == 422 || error.isConflict, attempt < 3 else { throw error }
+        let now = try await target.client.get(
+          target.type,
+          namespace: target.namespace,
+          name: target.name
+        )
+        let isSame =
+          now.at("metadata", "resourceVersion") == live.at("metadata", "resourceVersion")
+        if isSame { throw error }
+        attempt += 1
+      }
     }
   }
 

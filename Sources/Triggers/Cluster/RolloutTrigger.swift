@@ -13,10 +13,10 @@ package struct RolloutTrigger: Trigger {
   package static let runsPrograms = false
   package static let isFollowed = true
 
-  private static let version = "argoproj.io/v1alpha1"
+  static let version = "argoproj.io/v1alpha1"
 
-  private let spec: RolloutSpec
-  private let host: any TriggerHost
+  let spec: RolloutSpec
+  let host: any TriggerHost
 
   package static func refusal(ofParameter destination: String) -> String? {
     if destination == "rollout" || destination.hasPrefix("images.") { return nil }
@@ -31,11 +31,17 @@ package struct RolloutTrigger: Trigger {
 
   package func forget(_ id: FiringID) { Claim.remove(id.text, host) }
 
-  private struct Target {
-    let client: ClusterClient
+  /// One rollout of a cluster.
+  struct Target {
+    let connection: ClusterAccess.Connection
     let type: ResourceType
     let namespace: String
     let name: String
+    var client: ClusterClient { connection.client }
+
+    func state() async throws(ClusterError) -> RolloutState {
+      RolloutState(try await client.get(type, namespace: namespace, name: name))
+    }
 
     func patch(_ patch: JSON, _ subresource: String? = nil) async throws(ClusterError) -> JSON {
       try await client.patch(
@@ -49,15 +55,15 @@ package struct RolloutTrigger: Trigger {
     }
   }
 
+  func target(_ namespace: String, _ name: String) async throws(ClusterError) -> Target {
+    let connection = try host.cluster.connection()
+    let type = try await connection.client.resource(Self.version, kind: "Rollout")
+    return Target(connection: connection, type: type, namespace: namespace, name: name)
+  }
+
   package func fire(_ firing: Firing) async -> Outcome {
     do {
-      let client = try host.cluster.connection().client
-      let target = Target(
-        client: client,
-        type: try await client.resource(Self.version, kind: "Rollout"),
-        namespace: spec.namespace ?? firing.namespace,
-        name: spec.rollout
-      )
+      let target = try await target(spec.namespace ?? firing.namespace, spec.rollout)
       let claim = Claim(firing, host)
       var attempt = 0
       while true {
@@ -71,21 +77,27 @@ package struct RolloutTrigger: Trigger {
   }
 
   private func act(_ target: Target, _ claim: Claim) async throws(ClusterError) -> Outcome {
-    let state = RolloutState(
-      try await target.client.get(target.type, namespace: target.namespace, name: target.name)
-    )
-    let note: JSON
-    do {
-      note =
-        try claim.read() ?? [
-          "place": state.place,
-          "time": .string(Timestamp(nanoseconds: wallClockNanoseconds()).wholeSeconds),
-        ]
-      try claim.write(note)
-    } catch { throw ClusterError(.credential, "\(error)") }
-    // Promoting twice would skip a step: where it has moved since, that was this firing or is no
-    // longer its affair.
+    var state = try await target.state()
+    var known: JSON?
+    do { known = try claim.read() } catch { throw ClusterError(.credential, "\(error)") }
+    if spec.operation == .promote, known == nil {
+      switch try await pause(target) {
+      case .ended(let outcome): return outcome
+      case .paused(let paused): state = paused
+      }
+    }
+    let note: JSON =
+      known ?? [
+        "place": state.place,
+        "time": .string(Timestamp(nanoseconds: wallClockNanoseconds()).wholeSeconds),
+      ]
+    do { if known == nil { try claim.write(note) } } catch {
+      throw ClusterError(.credential, "\(error)")
+    }
+    // Promoting twice would end a second pause: where it has moved since, that was this firing or
+    // is no longer its affair.
     let hasMoved = note["place"] != state.place
+    var change = TemplateChange(template: state.templateDigest)
     switch spec.operation {
     case .promote, .promoteFull:
       if !hasMoved, let ending = try await promote(target, state) { return ending }
@@ -100,20 +112,64 @@ package struct RolloutTrigger: Trigger {
     case .restart:
       _ = try await target.patch(["spec": ["restartAt": note["time"] ?? .null]])
     case .setImage, .undo:
-      if let ending = try await changeTemplate(target, state) { return ending }
+      switch try await changeTemplate(target, state, claim) {
+      case .success(let made): change = made
+      case .failure(let refusal): return .reject(why: refusal.description, result: state.result)
+      }
     }
     var result = reference(state.object, target.type)
     result.set(.string(spec.operation.rawValue), at: "operation")
     result.set(note["place"], at: "place")
     result.set(note["time"], at: "time")
+    result.set(change.template, at: "template")
+    if let generation = change.workloadGeneration {
+      result.set(JSON(generation), at: "workloadGeneration")
+    }
     return spec.isFollowed ? .started(result: result) : .done(result: state.result)
   }
 
-  /// The plugin's rules, with the version as a lock so that no step is skipped (section D.2).
+  private enum Waited: Sendable {
+    case paused(RolloutState)
+    case ended(Outcome)
+  }
+
+  /// Waits for the pause that is to be ended: promoting what still moves would skip a step, and an
+  /// analysis may be that step.
+  private func pause(_ target: Target) async throws(ClusterError) -> Waited {
+    let timeout = spec.timeout
+    let deadline = MonotonicTime.now() + timeout
+    let waited = await target.connection.followers.follow(
+      target.type,
+      namespace: target.namespace,
+      name: target.name,
+      patience: { max(.zero, deadline - MonotonicTime.now()) }
+    ) { sighting -> Waited? in
+      switch sighting {
+      case .present(let object):
+        let state = RolloutState(object)
+        switch state.phase {
+        case "Paused": return .paused(state)
+        case "Healthy" where state.isLive:
+          return .ended(.skipped(why: "there is nothing to promote", result: state.result))
+        case "Degraded":
+          return .ended(
+            .reject(why: "the rollout is degraded: \(state.message)", result: state.result)
+          )
+        default: return nil
+        }
+      case .gone: return .ended(.reject(why: "the rollout was deleted", result: .null))
+      case .nothing:
+        guard MonotonicTime.now() >= deadline else { return nil }
+        return .ended(.reject(why: "the rollout did not pause within \(timeout)", result: .null))
+      }
+    }
+    return waited ?? .ended(.retry(after: nil, why: "shutting down", result: .null))
+  }
+
+  /// The plugin's rules for a rollout that is paused, with the version as a lock (section D.2).
   private func promote(_ target: Target, _ state: RolloutState) async throws(ClusterError)
     -> Outcome?
   {
-    if state.isPaused { _ = try await target.patch(["spec": ["paused": false]]) }
     var status = JSON.object([])
     if spec.operation == .promoteFull {
       guard state.podHash != state.stableHash else {
@@ -130,88 +186,20 @@ package struct RolloutTrigger: Trigger {
       ]
     } else if !state.pauses.isEmpty {
       status.set(.null, at: "pauseConditions")
-    } else if state.isCanary && state.stepIndex < state.steps.count {
-      status = ["pauseConditions": nil, "currentStepIndex": JSON(state.stepIndex + 1)]
-    } else if !state.isPaused {
-      return .skipped(why: "there is nothing to promote", result: state.result)
-    } else {
-      return Optional.none
     }
-    var patch: JSON = ["status": status]
-    if !state.isPaused {
-      patch.set(.string(state.resourceVersion), at: "metadata", "resourceVersion")
-    }
-    _ = try await target.patch(patch, "status")
-    return Optional.none
-  }
-
-  /// Gives the template other images, or that of an earlier revision.
-  private func changeTemplate(_ target: Target, _ state: RolloutState) async throws(ClusterError)
-    -> Outcome?
-  {
-    if state.object.at("spec", "workloadRef") != nil {
-      return .reject(
-        why: "the template is that of a Deployment (workloadRef), which is not supported yet",
-        result: state.result
+    var version: JSON = .string(state.resourceVersion)
+    if state.isPaused {
+      let changed = try await target.patch(
+        ["metadata": ["resourceVersion": version], "spec": ["paused": false]]
       )
+      version = changed.at("metadata", "resourceVersion") ?? version
     }
-    let template: JSON
-    if spec.operation == .undo {
-      guard let earlier = try await earlierTemplate(target, state) else {
-        return .reject(why: "no ReplicaSet has that revision", result: state.result)
-      }
-      template = earlier
-    } else {
-      template = withImages(state.object.at("spec", "template") ?? [:])
-    }
-    if template == state.object.at("spec", "template") { return Optional.none }
-    // The version in the object is the lock.
-    var object = state.object
-    object.set(template, at: "spec", "template")
-    _ = try await target.client.replace(
-      target.type,
-      namespace: target.namespace,
-      name: target.name,
-      object
+    if status.members.isEmpty { return Optional.none }
+    _ = try await target.patch(
+      ["metadata": ["resourceVersion": version], "status": status],
+      "status"
     )
     return Optional.none
-  }
-
-  private func withImages(_ template: JSON) -> JSON {
-    var template = template
-    for list in ["initContainers", "containers"] {
-      guard let containers = template.at("spec", list)?.items, !containers.isEmpty else { continue }
-      let changed = containers.map { container -> JSON in
-        var container = container
-        for (name, image) in spec.images
-        where name == "*" || container["name"] == .string(name) {
-          container.set(.string(image), at: "image")
-        }
-        return container
-      }
-      template.set(.array(changed), at: "spec", list)
-    }
-    return template
-  }
-
-  /// The template of the ReplicaSet with the revision, without the label that the controller adds.
-  private func earlierTemplate(_ target: Target, _ state: RolloutState) async throws(ClusterError)
-    -> JSON?
-  {
-    let type = try await target.client.resource("apps/v1", kind: "ReplicaSet")
-    let uid = state.object.at("metadata", "uid")
-    let all = try await target.client.list(type, namespace: target.namespace)
-    let owned = all.compactMap { set -> (revision: Int, template: JSON)? in
-      guard
-        (set.at("metadata", "ownerReferences")?.items ?? []).contains(where: { $0["uid"] == uid }),
-        let text = set.at("metadata", "annotations", "rollout.argoproj.io/revision")?.asString,
-        let revision = Int(text), var template = set.at("spec", "template")
-      else { return Optional.none }
-      template.set(nil, at: "metadata", "labels", "rollouts-pod-template-hash")
-      return (revision, template)
-    }.sorted { $0.revision > $1.revision }
-    if spec.revision != 0 { return owned.first { $0.revision == spec.revision }?.template }
-    return owned.dropFirst().first?.template
   }
 
   // MARK: To the next stop
@@ -226,17 +214,27 @@ package struct RolloutTrigger: Trigger {
     let timeout = spec.timeout
     let deadline = MonotonicTime.now() + timeout
     do {
-      let connection = try host.cluster.connection()
-      let type = try await connection.client.resource(Self.version, kind: "Rollout")
-      let outcome = await connection.followers.follow(
-        type,
-        namespace: started["namespace"]?.asString ?? "",
-        name: started["name"]?.asString ?? "",
+      let target = try await target(
+        started["namespace"]?.asString ?? "",
+        started["name"]?.asString ?? ""
+      )
+      let outcome = await target.connection.followers.follow(
+        target.type,
+        namespace: target.namespace,
+        name: target.name,
         patience: { max(.zero, deadline - MonotonicTime.now()) }
       ) { sighting -> Outcome? in
         switch sighting {
         case .present(let object):
           let state = RolloutState(object)
+          let cancelled = CancelMark.why(object, firing.id.text)
+          // The Deployment's new template has not come through yet.
+          if let least = started["workloadGeneration"]?.wholeNumber,
+            state.workloadObservedGeneration < least
+          {
+            break
+          }
+          if let cancelled, let ending = Self.ending(state, started, cancelled) { return ending }
           if let ending = Self.ending(state, operation, place) { return ending }
           await report("step-\(state.stepIndex)", state.result)
         case .gone(let last):
@@ -258,6 +256,19 @@ package struct RolloutTrigger: Trigger {
     guard place["abort"] == true else { return true }
     return state.isAborted
       ? state.place["abortedAt"] != place["abortedAt"] : state.place["podHash"] != place["podHash"]
+  }
+
+  /// How one ends that was asked to stop; nil while it does not stand yet.
+  private static func ending(
+    _ state: RolloutState,
+    _ started: JSON,
+    _ cancelled: String
+  ) -> Outcome? {
+    let isOther = started["template"] != nil && started["template"] != state.templateDigest
+    guard isOther || state.isAborted && state.phase == "Degraded" else {
+      return Optional<Outcome>.none
+    }
+    return .cancelled(why: cancelled, result: state.result)
   }
 
   /// nil while it moves, and while what was asked for is not to be seen yet.

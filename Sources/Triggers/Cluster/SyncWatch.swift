@@ -60,12 +60,19 @@ final class SyncWatch: Sendable {
 
   private func synced(_ now: ApplicationState, _ state: inout State) -> Outcome? {
     if now.isMine(id) || now.isRequested(id) { state.wasSeen = true }
+    let cancelled = CancelMark.why(now.object, id)
     guard now.isMine(id) else {
+      if let cancelled, !now.isRequested(id) {
+        return .cancelled(why: cancelled, result: now.result)
+      }
       // Requested, not picked up; or another operation has taken its place.
       if now.isRequested(id) || now.isBusy || !state.wasSeen { return lost(now, state) }
       return .unknown(why: "another operation took the place of this one", result: now.result)
     }
     guard now.isOver(id) else { return Optional<Outcome>.none }
+    if let cancelled, now.phase != "Succeeded" {
+      return .cancelled(why: cancelled, result: now.result)
+    }
     if now.phase != "Succeeded" {
       return .reject(why: "the sync ended as \(now.phase): \(now.message)", result: now.result)
     }
@@ -76,6 +83,8 @@ final class SyncWatch: Sendable {
     // A rollout or job that waits for somebody: what was to be applied is.
     case "Suspended" where now.isSynced || spec.operation == .rollback:
       return .done(result: now.result)
+    case _ where cancelled != nil:
+      return .cancelled(why: cancelled ?? "", result: now.result)
     case "Degraded":
       let since = state.degradedSince ?? MonotonicTime.now()
       state.degradedSince = since

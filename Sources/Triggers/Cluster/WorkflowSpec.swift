@@ -4,11 +4,14 @@ package import Manifest
 /// The fields of an `argoWorkflow` trigger (spec section 4.4), and ours below `signalbox`.
 package struct WorkflowSpec: ManifestBlock, Sendable {
   enum Operation: String, Sendable, CaseIterable {
-    case submit, resubmit, resume, suspend, stop, terminate
+    case submit, resubmit, retry, resume, suspend, stop, terminate
     case submitFrom = "submit-from"
 
     /// Whether it makes a new run.
     var makesRun: Bool { self == .submit || self == .submitFrom || self == .resubmit }
+
+    /// Whether a run goes on from it whose end can be told.
+    var startsRun: Bool { makesRun || self == .retry }
   }
 
   let operation: Operation
@@ -17,13 +20,14 @@ package struct WorkflowSpec: ManifestBlock, Sendable {
   let isFollowed: Bool
   /// How long a run is followed at the most; nil: for ever.
   let timeout: Duration?
+  /// argo-server, for what only it can do; nil: nothing of that.
+  let server: ArgoServerSpec?
+  let labels: LabelPolicy?
 
   package init(from block: Block) {
     let word = block.string("operation") ?? ""
     let operation = word.isEmpty ? .submit : Operation(rawValue: word)
-    if word == "retry" {
-      block.error("operation", "retry is not supported yet: only argo-server can do it")
-    } else if operation == nil {
+    if operation == nil {
       let known = Operation.allCases.map(\.rawValue).joined(separator: ", ")
       block.error("operation", "found '\(word)', expected one of \(known)")
     }
@@ -33,9 +37,14 @@ package struct WorkflowSpec: ManifestBlock, Sendable {
     let own = block.block("signalbox")
     let follow = own?.bool("follow")
     timeout = own?.duration("timeout")
+    server = own?.block("server").map { ArgoServerSpec(from: $0) }
     own?.finish()
-    isFollowed = follow ?? self.operation.makesRun
-    if follow == true && !self.operation.makesRun {
+    if operation == .retry, server == nil {
+      block.error("signalbox", "found no server, which retry needs: only argo-server can do it")
+    }
+    labels = LabelPolicy(from: block)
+    isFollowed = follow ?? self.operation.startsRun
+    if follow == true && !self.operation.startsRun {
       block.error("signalbox", "found follow: true, but \(self.operation.rawValue) starts no run")
     }
     block.accept("parameters", "payload")

@@ -1,6 +1,6 @@
 import Cluster
 package import Event
-package import JSON
+import JSON
 package import Manifest
 package import Plugin
 import Posix
@@ -14,10 +14,10 @@ package struct WorkflowTrigger: Trigger {
   package static let isFollowed = true
   package static let parametersChangeObject = true
 
-  private static let version = "argoproj.io/v1alpha1"
+  static let version = "argoproj.io/v1alpha1"
 
-  private let spec: WorkflowSpec
-  private let host: any TriggerHost
+  let spec: WorkflowSpec
+  let host: any TriggerHost
 
   package static func refusal(ofParameter destination: String) -> String? {
     objectRefusal(destination)
@@ -32,6 +32,7 @@ package struct WorkflowTrigger: Trigger {
     self.spec = spec
     self.host = host
     warnWithoutCluster(host, block)
+    spec.server?.check(host, block)
   }
 
   package func forget(_ id: FiringID) { Claim.remove(id.text, host) }
@@ -50,6 +51,7 @@ package struct WorkflowTrigger: Trigger {
       if spec.operation.makesRun {
         return try await start(named, namespace, client, firing)
       }
+      if spec.operation == .retry { return try await retry(named, namespace, client, firing) }
       return try await steer(named, namespace, client)
     } catch { return Outcome(error) }
   }
@@ -128,7 +130,7 @@ package struct WorkflowTrigger: Trigger {
     }
   }
 
-  private func name(of object: JSON) -> String { object.at("metadata", "name")?.asString ?? "" }
+  func name(of object: JSON) -> String { object.at("metadata", "name")?.asString ?? "" }
 
   private func apply(_ workflow: inout JSON) {
     let arguments = spec.arguments
@@ -191,10 +193,14 @@ package struct WorkflowTrigger: Trigger {
   ) async throws -> Outcome {
     if state.isOver { return .reject(why: "the workflow has ended", result: state.result) }
     if state.hasDistantNodes {
-      return .reject(
-        why: "the nodes of the workflow are not in the object: only argo-server can resume them",
-        result: state.result
-      )
+      guard let server else {
+        return .reject(
+          why: "the nodes of the workflow are not in the object: only argo-server can resume them, "
+            + "and signalbox.server does not name one",
+          result: state.result
+        )
+      }
+      return .done(result: reference(try await server.resume(namespace, name), type))
     }
     var refusal: String?
     let time = Timestamp(nanoseconds: wallClockNanoseconds()).wholeSeconds
@@ -240,61 +246,5 @@ package struct WorkflowTrigger: Trigger {
     }
     node.set(.array(filled), at: "outputs", "parameters")
     return .success(node)
-  }
-
-  // MARK: To the end
-
-  package func follow(
-    _ firing: Firing,
-    started: JSON,
-    report: @escaping ProgressReport
-  ) async -> Outcome {
-    let (namespace, name) = (started["namespace"]?.asString ?? "", started["name"]?.asString ?? "")
-    let uid = started["uid"]?.asString ?? ""
-    do {
-      let connection = try host.cluster.connection()
-      let type = try await connection.client.resource(Self.version, kind: "Workflow")
-      let deadline = spec.timeout.map { MonotonicTime.now() + $0 }
-      let patience: @Sendable () -> Duration? = {
-        deadline.map { max(.zero, $0 - MonotonicTime.now()) }
-      }
-      let timeout = spec.timeout ?? .zero
-      let outcome = await connection.followers.follow(
-        type,
-        namespace: namespace,
-        name: name,
-        patience: patience
-      ) { sighting -> Outcome? in
-        if let deadline, MonotonicTime.now() >= deadline {
-          return .reject(why: "the workflow did not end within \(timeout)", result: started)
-        }
-        switch sighting {
-        case .present(let object): return Self.ending(of: object, uid, started)
-        case .gone(let last):
-          if let last, let ending = Self.ending(of: last, uid, started) { return ending }
-          return .unknown(
-            why: "the workflow was deleted before its end was seen",
-            result: last.map { WorkflowState($0).result } ?? started
-          )
-        case .nothing: return nil
-        }
-      }
-      return outcome ?? .retry(after: nil, why: "no longer followed", result: started)
-    } catch { return .retry(after: .seconds(5), why: "\(error)", result: started) }
-  }
-
-  /// nil while it runs.
-  private static func ending(of object: JSON, _ uid: String, _ started: JSON) -> Outcome? {
-    let state = WorkflowState(object)
-    guard state.uid == uid else {
-      return .unknown(
-        why: "the workflow was deleted before its end was seen, and another has its name",
-        result: started
-      )
-    }
-    guard state.isOver else { return nil }
-    if state.isSucceeded { return .done(result: state.result) }
-    let words = state.message.isEmpty ? "" : ": \(state.message)"
-    return .reject(why: "the workflow ended as \(state.phase)\(words)", result: state.result)
   }
 }
