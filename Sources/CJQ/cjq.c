@@ -1,10 +1,14 @@
 #include "CJQ.h"
 #include <jq.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct cjq_program {
   jq_state *state;
+  cjq_host host;
+  /// To the question asked last.
+  jv answer;
 };
 
 static char *text_of(jv value, size_t *count) {
@@ -31,7 +35,66 @@ static void remember(void *data, jv message) {
   }
 }
 
-cjq_program *cjq_compile(const char *text, char **words) {
+// A program asks by `debug`, which takes the question here, and `input`, which gives the answer.
+static void ask(void *data, jv question) {
+  cjq_program *program = data;
+  jv_free(program->answer);
+  program->answer = jv_invalid_with_msg(jv_string("the worker gives no answer"));
+  jv text = jv_dump_string(question, 0);
+  size_t count = 0;
+  char *answer = program->host(jv_string_value(text), (size_t)jv_string_length_bytes(jv_copy(text)),
+                               &count);
+  jv_free(text);
+  if (answer == NULL) return;
+  jv value = jv_parse_sized(answer, (int)count);
+  free(answer);
+  jv_free(program->answer);
+  switch (jv_get_kind(value)) {
+  case JV_KIND_ARRAY: program->answer = jv_array_get(value, 0); break;
+  case JV_KIND_STRING: program->answer = jv_invalid_with_msg(value); break;
+  default:
+    jv_free(value);
+    program->answer = jv_invalid_with_msg(jv_string("the worker's answer cannot be read"));
+  }
+}
+
+static jv answer(jq_state *state, void *data) {
+  (void)state;
+  cjq_program *program = data;
+  jv value = program->answer;
+  program->answer = jv_null();
+  return value;
+}
+
+// JSON has no number for these.
+static int has_no_number(jv value) {
+  int found = 0;
+  switch (jv_get_kind(value)) {
+  case JV_KIND_NUMBER: {
+    double number = jv_number_value(value);
+    found = isnan(number) || isinf(number);
+    break;
+  }
+  case JV_KIND_ARRAY:
+    jv_array_foreach(value, place, item) {
+      found |= has_no_number(jv_copy(item));
+      jv_free(item);
+    }
+    break;
+  case JV_KIND_OBJECT:
+    jv_object_foreach(value, key, item) {
+      jv_free(key);
+      found |= has_no_number(jv_copy(item));
+      jv_free(item);
+    }
+    break;
+  default: break;
+  }
+  jv_free(value);
+  return found;
+}
+
+cjq_program *cjq_compile(const char *text, cjq_host host, char **words) {
   *words = NULL;
   jq_state *state = jq_init();
   if (state == NULL) return NULL;
@@ -46,6 +109,10 @@ cjq_program *cjq_compile(const char *text, char **words) {
   free(*words);
   *words = NULL;
   program->state = state;
+  program->host = host;
+  program->answer = jv_null();
+  jq_set_debug_cb(state, ask, program);
+  jq_set_input_cb(state, answer, program);
   return program;
 }
 
@@ -67,6 +134,7 @@ cjq_result cjq_run(cjq_program *program, const char *data, size_t count) {
   jq_start(program->state, input, 0);
   jv output = jq_next(program->state);
   if (jv_is_valid(output)) {
+    int is_unfit = has_no_number(jv_copy(output));
     cjq_result result = result_of(cjq_value, jv_dump_string(output, JV_PRINT_SORTED));
     // To the end, which programs that stop behind their first output reach at once.
     jv rest = jq_next(program->state);
@@ -75,7 +143,9 @@ cjq_result cjq_run(cjq_program *program, const char *data, size_t count) {
       rest = jq_next(program->state);
     }
     jv_free(rest);
-    return result;
+    if (!is_unfit) return result;
+    cjq_release(result);
+    return result_of(cjq_error, jv_string("the output has a number that JSON has not"));
   }
   if (jv_invalid_has_msg(jv_copy(output))) return error_of(cjq_error, output);
   jv_free(output);
@@ -85,6 +155,7 @@ cjq_result cjq_run(cjq_program *program, const char *data, size_t count) {
 void cjq_release(cjq_result result) { free(result.bytes); }
 
 void cjq_free(cjq_program *program) {
+  jv_free(program->answer);
   jq_teardown(&program->state);
   free(program);
 }

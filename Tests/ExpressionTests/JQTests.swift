@@ -75,6 +75,63 @@ import Testing
     #expect(throws: JQError.self) { try run(".", ["n": .number("1e400")], in: workers) }
   }
 
+  @Test("regular expressions are Go's, and count characters")
+  func patterns() throws {
+    let workers = workers(count: 1)
+    let text = """
+      {a: ("héxhé" | [match("(?<n>h)(x)?é"; "g") | [.offset, .length, .captures[0].name]]),
+      b: ("aXbX" | capture("(?<x>X)(?<m>y)?")), c: ("a1b22" | [splits("[0-9]+")]),
+      d: [("tet" | gsub("t"; "a", "b"))], e: ("a\\nb" | test("a.b"; "m")),
+      f: ("a,b,a" | indices("a")), g: ("é" | test("\\\\w")), h: ("\\u00a0x " | trim)}
+      """
+    #expect(
+      try run(text, in: workers) == [
+        "a": [[0, 2, "n"], [3, 2, "n"]], "b": ["m": nil, "x": "X"], "c": ["a", "b", ""],
+        "d": ["aea", "beb"], "e": true, "f": [0, 4], "g": false, "h": "x",
+      ]
+    )
+    for failing in ["(?=x)", "(x)\\\\1", "["] {
+      #expect(throws: JQError.self, "\(failing)") {
+        try run("{a: (\"x\" | test(\"\(failing)\"))}", in: workers)
+      }
+    }
+    #expect(try run("{a: (try (\"x\" | test(\"[\")) catch \"bad\")}", in: workers) == ["a": "bad"])
+  }
+
+  @Test("texts of values are those of the original")
+  func texts() throws {
+    let workers = workers(count: 1)
+    let text = """
+      {a: ({b: 2, a: 1e17} | tojson), b: "\\(0.00001)", c: (1.5e-7 | tostring), d: ("x" * 0),
+      e: (3 * "ab"), f: ("abc" | last), g: ([2024, 1, 1] | mktime), h: ("1" | tonumber),
+      i: ([1, 2, 3, 4] | (.[] | select(. > 2)) |= empty)}
+      """
+    #expect(
+      try run(text, in: workers) == [
+        "a": "{\"a\":100000000000000000,\"b\":2}", "b": "0.00001", "c": "1.5e-7", "d": "",
+        "e": "ababab", "f": "c", "g": 1_706_745_600, "h": 1, "i": [1, 2],
+      ]
+    )
+    for failing in [
+      "{a: nan}", "{a: [infinite]}", "{a: (\" 1\" | tonumber)}", "{a: (\"nan\" | fromjson)}",
+      "{a: ({} | isnan)}", "{a: (null | reverse)}",
+    ] {
+      #expect(throws: JQError.self, "\(failing)") { try run(failing, in: workers) }
+    }
+  }
+
+  @Test("what only jq 1.6 has is not defined, unless the program defines it")
+  func absent() throws {
+    let error = try #require(throws: JQError.self) { try JQProgram("{a: leaf_paths}") }
+    #expect(error.kind == .syntax)
+    #expect(throws: JQError.self) { try JQProgram("$__loc__") }
+    let workers = workers(count: 1)
+    #expect(
+      try run("def leaf_paths: 1; {a: leaf_paths, leaf_paths: 2}", in: workers)
+        == ["a": 1, "leaf_paths": 2]
+    )
+  }
+
   @Test(
     "a program without end, or too large, fails alone",
     arguments: [

@@ -22,8 +22,13 @@ typedef struct {
   size_t count;
 } cjq_result;
 
+/// Answers what a program asks of the process it runs in: JSON in, JSON out, a list with one value
+/// or a text that says what is wrong. What it gives is freed with `free`; NULL is an error.
+typedef char *_Nullable (*cjq_host)(const char *question, size_t count, size_t *answer_count);
+
 /// NULL with words, freed by `free`, for a text that is no program.
-cjq_program *_Nullable cjq_compile(const char *text, char *_Nullable *_Nonnull words);
+cjq_program *_Nullable cjq_compile(const char *text, cjq_host host,
+                                   char *_Nullable *_Nonnull words);
 
 /// The first output. The program is run to its end; it should have only one.
 cjq_result cjq_run(cjq_program *program, const char *data, size_t count);

@@ -34,12 +34,16 @@ package struct JQProgram: Hashable, Sendable {
 
   /// What jq 1.6 does in another way than gojq, which Argo Events has: the deliberate differences.
   package static let differences = [
-    "regular expressions are Oniguruma's, with look-around and back-references",
     "whole numbers beyond 2^53 lose digits, also those written in the program",
-    "index, indices and the offsets of match count bytes in some places",
-    "an object made by the program is visited in the order it was made, except by to_entries",
+    "the members of an object that the program made are visited in the order it made them, except "
+      + "by keys, to_entries, tojson and tostring",
+    "a text is not indexed by a number (`.[0]`), except by first, last and nth",
+    "a fraction is no index of a list: the answer is null",
     "data nested deeper than 256 levels are refused",
-    "getpath, splits and tojson treat wrong types as jq 1.6 does",
+    "error(null) cannot be caught",
+    "the words of errors are those of jq 1.6",
+    "a format stands before a key of an object, strptime fills in the day of the year, @urid is "
+      + "not there, and toarray is",
     "input, debug, stderr, halt and modules do not compile, even if the program defines them",
   ]
 
@@ -48,39 +52,6 @@ package struct JQProgram: Hashable, Sendable {
     "halt_error", "include", "import", "modulemeta", "get_search_list", "get_prog_origin",
     "get_jq_origin",
   ]
-
-  /// What jq 1.7 and 1.8 added or changed, on one line so that errors keep their line.
-  private static let additions = """
-    def abs: if type != "number" then error("\\(type) has no absolute value") \
-    elif . < 0 then -. else . end; \
-    def limit($n; f): if $n > 0 then label $out | foreach f as $item (0; . + 1; \
-    $item, if . >= $n then break $out else empty end) \
-    elif $n == 0 then empty else error("limit doesn't support negative count") end; \
-    def skip($n; f): if $n > 0 then foreach f as $item ($n; . - 1; if . < 0 then $item else empty end) \
-    elif $n == 0 then f else error("skip doesn't support negative count") end; \
-    def ltrimstr($x): if type != "string" or ($x | type) != "string" then error("ltrimstr of \\(type)") \
-    elif startswith($x) then .[($x | length):] else . end; \
-    def rtrimstr($x): if type != "string" or ($x | type) != "string" then error("rtrimstr of \\(type)") \
-    elif endswith($x) and ($x | length) > 0 then .[:length - ($x | length)] else . end; \
-    def gsub($re; f; $flags): . as $in | [match($re; $flags + "g")] as $found \
-    | [match("(?:" + $re + ")\\\\z"; $flags) | select(.length == 0 and .offset == ($in | length))] \
-    as $last | reduce ($found + $last)[] as $m ([0, "", false]; \
-    if .[2] and $m.length == 0 and $m.offset <= .[0] then . else \
-    [$m.offset + $m.length, .[1] + $in[.[0]:$m.offset] + ($m | reduce \
-    (.captures[] | select(.name != null)) as $c ({}; .[$c.name] = $c.string) | f), true] end) \
-    | .[1] + $in[.[0]:]; \
-    def gsub($re; f): gsub($re; f; ""); \
-    def toarray: if type == "array" then . else [.] end; \
-    def pick(f): . as $v | reduce path(f) as $p (null; setpath($p; $v | getpath($p))); \
-    def ltrim: sub("^\\\\s+"; ""); def rtrim: sub("\\\\s+$"; ""); def trim: ltrim | rtrim; \
-    def trimstr($x): ltrimstr($x) | rtrimstr($x); \
-    def add(f): reduce f as $x (null; . + $x); \
-    def scan($re; $flags): match($re; "g" + $flags) \
-    | if (.captures | length) > 0 then [.captures[].string] else .string end; \
-    def to_entries: [keys[] as $k | {key: $k, value: .[$k]}]; \
-    def with_entries(f): to_entries | map(f) | from_entries; \
-    def have_decnum: false; def have_literal_numbers: false; def env: {}; {} as $ENV | 
-    """
 
   /// - Throws: `JQError` of kind `syntax` for what can be told without a worker.
   package init(_ text: String) throws(JQError) {
@@ -92,6 +63,9 @@ package struct JQProgram: Hashable, Sendable {
     var lexer = JQLexer(Array(text.utf8))
     var code: [UInt8] = []
     var isEmpty = true
+    var defined: Set<String> = []
+    var missing: (name: String, offset: Int)?
+    var previous = ""
     /// Open `if`s: whether their `else` was seen.
     var conditionals: [Bool] = []
     while let token = lexer.next() {
@@ -105,6 +79,8 @@ package struct JQProgram: Hashable, Sendable {
             excerpt: Self.excerpt(text, token.bytes.startIndex)
           )
         }
+        if previous == "def" { defined.insert(name) }
+        previous = name
         switch name {
         case "if": conditionals.append(false)
         case "else" where !conditionals.isEmpty: conditionals[conditionals.count - 1] = true
@@ -113,12 +89,25 @@ package struct JQProgram: Hashable, Sendable {
         default: break
         }
       }
+      if missing == nil {
+        let name = String(decoding: token.bytes, as: UTF8.self)
+        if JQPrelude.absent.contains(name), !token.isMember {
+          missing = (name, token.bytes.startIndex)
+        }
+      }
       code += token.bytes
+    }
+    if let missing, !defined.contains(missing.name) {
+      throw JQError(
+        .syntax,
+        "'\(missing.name)' is not defined",
+        excerpt: Self.excerpt(text, missing.offset)
+      )
     }
     // Only the first output counts, and `first` leaves the program clean: libjq 1.6 cannot take up
     // or let go of one that stands in the middle of a path.
     self.code =
-      Self.additions + (isEmpty ? "." : "first(" + String(decoding: code, as: UTF8.self) + "\n)")
+      JQPrelude.text + (isEmpty ? "." : "first(" + String(decoding: code, as: UTF8.self) + "\n)")
   }
 
   private static func excerpt(_ text: String, _ offset: Int) -> String {
@@ -133,6 +122,8 @@ struct JQToken {
   let isName: Bool
   /// Neither space nor comment.
   let isCode: Bool
+  /// The name of a member, or a key of an object.
+  var isMember = false
 }
 
 /// Cuts a jq program into tokens, as far as telling names from texts needs.
@@ -211,7 +202,8 @@ struct JQLexer {
     return JQToken(
       bytes: text[start..<at],
       isName: !isMember && !isKey && !isNumber,
-      isCode: true
+      isCode: true,
+      isMember: isField || isKey
     )
   }
 

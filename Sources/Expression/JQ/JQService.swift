@@ -81,7 +81,7 @@ package enum JQService {
   init(_ code: [UInt8]) {
     var words: UnsafeMutablePointer<CChar>?
     let text = String(decoding: code, as: UTF8.self)
-    unsafe program = cjq_compile(text, &words)
+    unsafe program = cjq_compile(text, jqHost, &words)
     problem = unsafe words.map { unsafe String(cString: $0) } ?? "the program does not compile"
     unsafe free(words)
   }
