@@ -245,4 +245,23 @@ private let templateWorld = TemplateWorld(
         .execute(data, limits: limits, in: templateWorld)
     }
   }
+
+  @Test(
+    "what reads much and makes little ends like what makes much",
+    arguments: [
+      "{{ range until 100000 }}{{ if contains \"y\" $.long }}{{ end }}{{ end }}",
+      "{{ range until 100000 }}{{ $x := sha256sum $.long }}{{ end }}",
+      "{{ range until 100000 }}{{ range $k, $v := $.wide }}{{ break }}{{ end }}{{ end }}",
+      "{{ range $i := until 10000 }}{{ if regexMatch (print \"(a|b){\" $i \"}\") \"x\" }}{{ end }}{{ end }}",
+    ]
+  )
+  func reading(text: String) throws {
+    let wide = JSON.object((0..<4000).map { .init(key: "k\($0)", value: 1) })
+    let data: JSON = ["long": .string(String(repeating: "x", count: 1 << 16)), "wide": wide]
+    let template = try GoTemplate(parsing: text)
+    let error = try #require(throws: TemplateError.self) {
+      try template.execute(data, in: templateWorld)
+    }
+    #expect(error.phase == .limit, "\(error.message)")
+  }
 }

@@ -82,6 +82,15 @@ package struct TemplateAccount {
     }
   }
 
+  /// Counts what a function is about to look at: it may read long texts and make nothing of them.
+  mutating func read(_ values: [GoValue]) throws(TemplateFailure) {
+    var steps = 1
+    for value in values {
+      if case .string(let text) = value { steps += text.count / 64 }
+    }
+    try work(steps)
+  }
+
   /// Counts bytes of values, before they are made.
   mutating func grow(_ bytes: Int) throws(TemplateFailure) {
     let (sum, overflow) = memory.addingReportingOverflow(max(0, bytes))
@@ -111,7 +120,8 @@ package struct TemplateAccount {
   /// A regular expression, compiled once.
   mutating func pattern(_ text: ByteString) throws(TemplateFailure) -> RE2 {
     if let known = patterns.known(text) { return known }
-    try work(100)
+    // Compiling may take as long as reading a long text.
+    try work(1000 + text.count)
     do throws(RE2Error) {
       let pattern = try RE2(text.description)
       patterns.keep(pattern, text)

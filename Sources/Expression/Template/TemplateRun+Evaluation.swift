@@ -178,7 +178,7 @@ extension TemplateRun {
       )
     }
     do throws(TemplateFailure) {
-      try account.work()
+      try account.read(values)
       let result = try function.body(values, &account)
       try account.count(result)
       return result

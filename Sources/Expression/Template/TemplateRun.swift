@@ -158,6 +158,10 @@ struct TemplateRun {
       return list.items.isEmpty
     case .map(let map):
       let entries = map.sorted
+      // They were sorted, even if the loop ends with the first.
+      try located(branch.pipeline.offset) { () throws(TemplateFailure) in
+        try account.work(entries.count / 8)
+      }
       for (key, item) in entries {
         if try iterate(branch, .string(key), item) == .breakLoop { break }
       }
