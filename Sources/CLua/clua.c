@@ -291,6 +291,7 @@ clua_result clua_run(const char *script, size_t script_count, const unsigned cha
     free(job.out);
   }
   lua_close(L);
+  free(job.scratch);
   return result;
 }
 

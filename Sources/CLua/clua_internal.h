@@ -22,6 +22,8 @@ typedef struct {
   unsigned char *out;
   size_t out_count;
   size_t out_room;
+  /// What `string.format` made last.
+  unsigned char *scratch;
 } clua_job;
 
 /// The job of a state; it is the allocator's user data.
@@ -34,5 +36,12 @@ void clua_steps(lua_State *L, int64_t steps);
 void clua_push_number_text(lua_State *L, double number);
 /// Puts the string functions that search into the table on top of the stack.
 void clua_open_patterns(lua_State *L);
+/// Puts functions into the library table on top of the stack.
+void clua_open_texts(lua_State *L);
+void clua_open_numbers(lua_State *L);
+void clua_open_tables(lua_State *L);
+void clua_open_times(lua_State *L);
+/// Puts functions into the globals, which are on top of the stack.
+void clua_open_conversions(lua_State *L);
 /// Opens the libraries a script may use.
 void clua_open_libraries(lua_State *L);

@@ -59,35 +59,6 @@ static int to_string(lua_State *L) {
   return 1;
 }
 
-// The type of the conversion at `at`, behind its `%`; NULL at the end.
-static const char *conversion(const char *at) {
-  at += strspn(at, "-+ #0123456789.");
-  return *at == 0 ? NULL : at;
-}
-
-// The original formats any value with %s, and writes numbers that are none as it prints them.
-static int format(lua_State *L) {
-  const char *text = luaL_checkstring(L, 1);
-  int top = lua_gettop(L);
-  int argument = 1;
-  luaL_checkstack(L, top + 4, "too many arguments");
-  for (const char *at = text; (at = strchr(at, '%')) != NULL; at++) {
-    at++;
-    if (*at == '%') continue;
-    at = conversion(at);
-    if (at == NULL || ++argument > top) break;
-    if (*at != 's' || lua_type(L, argument) == LUA_TSTRING) continue;
-    lua_getglobal(L, "tostring");
-    lua_pushvalue(L, argument);
-    lua_call(L, 1, 1);
-    lua_replace(L, argument);
-  }
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
-  lua_call(L, top, 1);
-  return 1;
-}
-
 static locale_t unicode;
 
 static void open_unicode(void) { unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", NULL); }
@@ -172,30 +143,6 @@ static int moving(lua_State *L) {
   return lua_gettop(L);
 }
 
-static int now(lua_State *L) {
-  if (lua_isnoneornil(L, 1)) {
-    lua_pushnumber(L, (lua_Number)clua_job_of(L)->limits.now);
-    return 1;
-  }
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
-  lua_call(L, lua_gettop(L) - 1, 1);
-  return 1;
-}
-
-static int date(lua_State *L) {
-  if (lua_gettop(L) < 1) lua_pushliteral(L, "%c");
-  lua_settop(L, lua_gettop(L) < 2 ? 1 : 2);
-  if (lua_isnoneornil(L, 2)) {
-    lua_settop(L, 1);
-    lua_pushnumber(L, (lua_Number)clua_job_of(L)->limits.now);
-  }
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
-  lua_call(L, 2, 1);
-  return 1;
-}
-
 // The table on top: `name` becomes `function`, which finds the old value as its upvalue.
 static void wrap(lua_State *L, const char *name, lua_CFunction function) {
   lua_getfield(L, -1, name);
@@ -220,6 +167,7 @@ static void open_base(lua_State *L) {
     lua_setfield(L, -2, refused[place]);
   }
   wrap(L, "tostring", to_string);
+  clua_open_conversions(L);
   lua_pushcfunction(L, silent);
   lua_setfield(L, -2, "print");
   lua_pushcfunction(L, collect);
@@ -241,9 +189,7 @@ void clua_open_libraries(lua_State *L) {
   open(L, LUA_OSLIBNAME, luaopen_os);
 
   lua_getglobal(L, LUA_TABLIBNAME);
-  wrap(L, "insert", moving);
-  wrap(L, "remove", moving);
-  wrap(L, "concat", moving);
+  clua_open_tables(L);
   wrap(L, "sort", moving);
   wrap(L, "maxn", moving);
   lua_pop(L, 1);
@@ -252,9 +198,9 @@ void clua_open_libraries(lua_State *L) {
   lua_pushnil(L);
   lua_setfield(L, -2, "dump");
   wrap(L, "rep", repeat);
-  wrap(L, "format", format);
   wrap(L, "upper", upper);
   wrap(L, "lower", lower);
+  clua_open_texts(L);
   clua_open_patterns(L);
   lua_pop(L, 1);
 
@@ -262,18 +208,18 @@ void clua_open_libraries(lua_State *L) {
   lua_getglobal(L, LUA_MATHLIBNAME);
   lua_pushnumber(L, DBL_MAX);
   lua_setfield(L, -2, "huge");
+  clua_open_numbers(L);
   lua_pop(L, 1);
 
   // Of the system only time is visible.
-  static const char *const kept[] = {"time", "date", "clock", "difftime", NULL};
+  static const char *const kept[] = {"clock", "difftime", NULL};
   lua_getglobal(L, LUA_OSLIBNAME);
   lua_newtable(L);
   for (int place = 0; kept[place] != NULL; place++) {
     lua_getfield(L, -2, kept[place]);
     lua_setfield(L, -2, kept[place]);
   }
-  wrap(L, "time", now);
-  wrap(L, "date", date);
+  clua_open_times(L);
   lua_setglobal(L, LUA_OSLIBNAME);
   lua_pop(L, 1);
 }

@@ -31,6 +31,24 @@ static void step(search *s) {
   }
 }
 
+static const char *item_end(search *s, const char *p);
+
+/// The original reads all of a pattern before it looks for it.
+static void check(search *s, const char *p) {
+  int open = 0;
+  while (p < s->pattern_end) {
+    if (*p == '%' && p + 1 < s->pattern_end) {
+      if (p[1] == '0') luaL_error(s->L, "invalid capture index");
+      p += p[1] == 'b' && p + 3 < s->pattern_end ? 4 : 2;
+      continue;
+    }
+    if (*p == '(' && ++open > group_max) luaL_error(s->L, "too many captures");
+    if (*p == ')' && --open < 0) luaL_error(s->L, "invalid ')'");
+    p = item_end(s, p);
+  }
+  if (open > 0) luaL_error(s->L, "unfinished capture");
+}
+
 static void begin(search *s, lua_State *L, const char *text, size_t count, const char *pattern,
                   size_t pattern_count) {
   s->L = L;
@@ -40,15 +58,14 @@ static void begin(search *s, lua_State *L, const char *text, size_t count, const
   s->steps = 0;
   s->depth = 0;
   s->count = 0;
+  check(s, pattern);
 }
 
 /// Where the item that begins at `p` ends, without its repetition.
 static const char *item_end(search *s, const char *p) {
   char first = *p++;
-  if (first == '%') {
-    if (p >= s->pattern_end) luaL_error(s->L, "malformed pattern (ends with '%%')");
-    return p + 1;
-  }
+  // One at the end of the pattern fits nothing.
+  if (first == '%') return p < s->pattern_end ? p + 1 : p;
   if (first != '[') return p;
   if (p < s->pattern_end && *p == '^') p++;
   // The first character is a member even if it is the closing bracket.
@@ -107,7 +124,7 @@ static int fits(search *s, const char *at, const char *item, const char *item_st
   int character = (unsigned char)*at;
   switch (*item) {
   case '.': return 1;
-  case '%': return in_class(character, (unsigned char)item[1]);
+  case '%': return item + 1 < item_stop && in_class(character, (unsigned char)item[1]);
   case '[': return in_set(character, item, item_stop);
   default: return (unsigned char)*item == character;
   }
@@ -136,7 +153,7 @@ static const char *match_least(search *s, const char *at, const char *item, cons
 
 /// `%bxy`: from an x to the y that balances it.
 static const char *match_balance(search *s, const char *at, const char *p) {
-  if (p + 1 >= s->pattern_end) luaL_error(s->L, "unbalanced pattern");
+  if (p + 1 >= s->pattern_end) return NULL;
   if (at >= s->end || *at != p[0]) return NULL;
   int64_t open = 1;
   for (at++; at < s->end; at++) {
@@ -182,16 +199,6 @@ static const char *match_again(search *s, const char *at, int digit) {
   return at + length;
 }
 
-/// `%f[set]`: between a character outside of the set and one within.
-static const char *match_frontier(search *s, const char *at, const char *p) {
-  if (p >= s->pattern_end || *p != '[') luaL_error(s->L, "missing '[' after '%%f' in pattern");
-  const char *stop = item_end(s, p);
-  int before = at == s->start ? 0 : (unsigned char)at[-1];
-  int behind = at == s->end ? 0 : (unsigned char)*at;
-  if (in_set(before, p, stop) || !in_set(behind, p, stop)) return NULL;
-  return stop;
-}
-
 /// The end of the match of the pattern from `p` on at `at`; NULL for none.
 static const char *match_here(search *s, const char *at, const char *p) {
   while (p < s->pattern_end) {
@@ -204,11 +211,6 @@ static const char *match_here(search *s, const char *at, const char *p) {
         at = match_balance(s, at, p + 2);
         if (at == NULL) return NULL;
         p += 4;
-        continue;
-      }
-      if (p[1] == 'f') {
-        p = match_frontier(s, at, p + 2);
-        if (p == NULL) return NULL;
         continue;
       }
       if (isdigit((unsigned char)p[1])) {
@@ -294,12 +296,22 @@ static int find_or_match(lua_State *L, int finds) {
   ptrdiff_t start = luaL_optinteger(L, 3, 1);
   if (start < 0) start += (ptrdiff_t)count + 1;
   start = start < 1 ? 0 : start - 1;
-  if (start > (ptrdiff_t)count) start = (ptrdiff_t)count;
+  if (finds && pattern_count == 0) {
+    // Wherever the search begins.
+    lua_pushinteger(L, 1);
+    lua_pushinteger(L, 0);
+    return 2;
+  }
+  int is_plain = finds && lua_gettop(L) == 4 && lua_toboolean(L, 4);
   search s;
-  begin(&s, L, text, count, pattern, pattern_count);
+  begin(&s, L, text, count, is_plain ? "" : pattern, is_plain ? 0 : pattern_count);
+  if (start > (ptrdiff_t)count) {
+    if (is_plain) luaL_error(L, "the search begins behind the text");
+    lua_pushnil(L);
+    return finds ? 1 : 0;
+  }
   const char *at = text + start;
-  int is_plain = lua_toboolean(L, 4) || strcspn(pattern, "^$*+?.([%-") == pattern_count;
-  if (finds && is_plain) {
+  if (is_plain) {
     at = find_plain(&s, at, pattern, pattern_count);
     if (at != NULL) {
       lua_pushinteger(L, at - text + 1);
@@ -318,7 +330,7 @@ static int find_or_match(lua_State *L, int finds) {
     }
   }
   lua_pushnil(L);
-  return 1;
+  return finds ? 1 : 0;
 }
 
 static int find(lua_State *L) { return find_or_match(L, 1); }
@@ -333,18 +345,22 @@ static int next_match(lua_State *L) {
   if (at > text + count) return 0;
   search s;
   begin(&s, L, text, count, pattern, pattern_count);
-  const char *end = first_match(&s, &at, pattern, 0);
+  int is_anchored = pattern_count > 0 && *pattern == '^';
+  const char *end = first_match(&s, &at, pattern + is_anchored, is_anchored);
   clua_steps(L, s.steps);
   if (end == NULL) return 0;
-  // Behind an empty match the search goes on one character later.
-  lua_pushinteger(L, end - text + (end == at));
+  // Behind an empty match the search goes on one character later, and at the start only once.
+  lua_pushinteger(L, is_anchored ? (lua_Integer)count + 1 : end - text + (end == at));
   lua_replace(L, lua_upvalueindex(3));
   return push_groups(&s, at, end);
 }
 
 static int each_match(lua_State *L) {
-  luaL_checkstring(L, 1);
-  luaL_checkstring(L, 2);
+  size_t count, pattern_count;
+  const char *text = luaL_checklstring(L, 1, &count);
+  const char *pattern = luaL_checklstring(L, 2, &pattern_count);
+  search s;
+  begin(&s, L, text, count, pattern, pattern_count);
   lua_settop(L, 2);
   lua_pushinteger(L, 0);
   lua_pushcclosure(L, next_match, 3);
@@ -367,10 +383,11 @@ static void add_replacement(search *s, luaL_Buffer *out, const char *at, const c
     size_t count;
     const char *text = lua_tolstring(L, 3, &count);
     for (size_t place = 0; place < count; place++) {
-      if (text[place] != '%') {
+      if (text[place] != '%' || place + 1 == count) {
         luaL_addchar(out, text[place]);
-      } else if (++place >= count || !isdigit((unsigned char)text[place])) {
-        luaL_addchar(out, place < count ? text[place] : '\0');
+      } else if (!isdigit((unsigned char)text[++place])) {
+        luaL_addchar(out, '%');
+        if (text[place] != '%') luaL_addchar(out, text[place]);
       } else if (text[place] == '0') {
         luaL_addlstring(out, at, (size_t)(end - at));
       } else {
@@ -384,8 +401,13 @@ static void add_replacement(search *s, luaL_Buffer *out, const char *at, const c
   if (!lua_toboolean(L, -1)) {
     lua_pop(L, 1);
     lua_pushlstring(L, at, (size_t)(end - at));
-  } else if (!lua_isstring(L, -1)) {
-    luaL_error(L, "invalid replacement value (a %s)", luaL_typename(L, -1));
+  } else if (lua_type(L, -1) == LUA_TNUMBER) {
+    clua_push_number_text(L, lua_tonumber(L, -1));
+    lua_remove(L, -2);
+  } else if (lua_type(L, -1) != LUA_TSTRING) {
+    // What is no text counts as an empty one.
+    lua_pop(L, 1);
+    return;
   }
   luaL_addvalue(out);
 }
@@ -396,10 +418,9 @@ static int replace(lua_State *L) {
   const char *pattern = luaL_checklstring(L, 2, &pattern_count);
   int type = lua_type(L, 3);
   luaL_argcheck(L,
-                type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TFUNCTION ||
-                    type == LUA_TTABLE,
+                type == LUA_TSTRING || type == LUA_TFUNCTION || type == LUA_TTABLE,
                 3, "string/function/table expected");
-  lua_Number left = luaL_optnumber(L, 4, (lua_Number)count + 1);
+  lua_Integer most = luaL_optinteger(L, 4, -1);
   lua_settop(L, 3);
   int is_anchored = pattern_count > 0 && *pattern == '^';
   int64_t made = 0;
@@ -408,13 +429,17 @@ static int replace(lua_State *L) {
   begin(&s, L, text, count, pattern, pattern_count);
   luaL_Buffer out;
   luaL_buffinit(L, &out);
-  while (made < left) {
+  // Less than one is no bound.
+  while (most < 1 || made < most) {
     s.count = 0;
     s.depth = 0;
     const char *end = match(&s, at, pattern + is_anchored);
     if (end != NULL) {
       made++;
       add_replacement(&s, &out, at, end);
+    } else if (most == 0 && made == 0) {
+      // None are made before none was found, which is as many as wanted.
+      break;
     }
     if (end != NULL && end > at) {
       at = end;

@@ -88,7 +88,9 @@ private struct FilterOfCase {
     let script = fields.text("script")
     if !script.isEmpty {
       do throws(LuaError) { filter.script = ScriptFilter(try LuaScript(script)) } catch {
-        throw FilterError(description: "\(error)")
+        // In the default mode it is an error of the manifest.
+        if run.mode == .fixed { throw FilterError(description: "\(error)") }
+        filter.script = ScriptFilter(failing: error)
       }
     }
     return filter

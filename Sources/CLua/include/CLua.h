@@ -13,6 +13,11 @@
 #pragma clang assume_nonnull begin
 #endif
 
+/// Formats a text: of a tape, the format and the values it names. What it gives is freed with
+/// `free`; NULL where it would be longer than `max`.
+typedef unsigned char *_Nullable (*clua_format)(const unsigned char *tape, size_t count, size_t max,
+                                                size_t *out_count);
+
 typedef struct {
   /// Bytes that the state may hold at a time.
   size_t memory_max;
@@ -26,6 +31,8 @@ typedef struct {
   size_t result_max;
   /// What `os.time` answers, in seconds since 1970.
   int64_t now;
+  /// What `string.format` does.
+  clua_format format;
 } clua_limits;
 
 typedef enum { clua_done, clua_syntax, clua_failed, clua_limit } clua_outcome;

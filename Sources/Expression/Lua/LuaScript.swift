@@ -66,6 +66,23 @@ package struct LuaScript: Sendable {
   private let code: [CChar]
   private let limits: LuaLimits
 
+  /// What Lua does in another way than gopher-lua, which Argo Events has: the deliberate
+  /// differences.
+  package static let differences = [
+    "io, debug, coroutine and channel are not there, of os only time, date, clock and difftime; "
+      + "require, dofile and all that loads code raise an error: a script sees its event alone",
+    "print writes nothing and collectgarbage answers 0",
+    "goto and labels do not parse",
+    "the words of the language's own errors are those of Lua 5.1",
+    "% rounds where one operand is more than 2^53 times the other",
+    "sin, pow and their like may differ in the last digit",
+    "a text that is used as a number is decimal, also with a leading 0",
+    "an element that is put behind the end of a table leaves its length",
+    "pairs visits the members of a table in another order",
+    "an argument too many of string.format is shown with another name of its type",
+    "a pattern has at most 32 groups, and a run is bounded in instructions, memory and time",
+  ]
+
   /// Longer scripts are refused, in bytes.
   package static let bytesMax = 1 << 20
 
@@ -105,13 +122,14 @@ package struct LuaScript: Sendable {
   }
 
   private func run(_ tape: [UInt8]?, now: Int, onlyTruth: Bool) throws(LuaError) -> [UInt8] {
-    let bounds = clua_limits(
+    let bounds = unsafe clua_limits(
       memory_max: limits.memory,
       instructions_max: Int64(limits.instructions),
       steps_max: Int64(limits.steps),
       time_max: Int64(limits.time / .nanoseconds(1)),
       result_max: limits.result,
-      now: Int64(now)
+      now: Int64(now),
+      format: luaFormat
     )
     let result =
       if let tape {

@@ -85,6 +85,20 @@ enum LuaTape {
     return try value(tape, &at)
   }
 
+  /// Numbers and texts, one after another to the end.
+  static func arguments(_ tape: [UInt8], _ at: inout Int) -> [GoValue] {
+    var values: [GoValue] = []
+    while at < tape.count {
+      at += 1
+      if tape[at - 1] == Tag.number.rawValue {
+        values.append(.float(Double(bitPattern: word(tape, &at))))
+      } else {
+        values.append(.string(text(tape, &at)))
+      }
+    }
+    return values
+  }
+
   private static func word(_ tape: [UInt8], _ at: inout Int) -> UInt64 {
     precondition(at + 8 <= tape.count, "the tape is whole")
     let bytes = tape[at..<at + 8]

@@ -4,6 +4,7 @@ import Glibc
 struct GoFormat {
   private let format: ArraySlice<UInt8>
   private let values: [GoValue]
+  private let adapt: Adapter?
   private var printer: GoPrinter
   private var at: Int
   private var next = 0
@@ -24,19 +25,29 @@ struct GoFormat {
   /// Larger widths and precisions are refused, as in the original.
   private static let sizeMax = 1_000_000
 
+  /// What a value with a way of its own has printed instead, by which verb.
+  typealias Adapter = (GoValue, Unicode.Scalar) -> (GoValue, Unicode.Scalar)
+
   static func text(
     _ format: ByteString,
     _ values: [GoValue],
-    limit: Int
+    limit: Int,
+    adapt: Adapter? = nil
   ) throws(TemplateFailure) -> [UInt8] {
-    var run = GoFormat(format: format.bytes, values: values, limit: limit)
+    var run = GoFormat(format: format.bytes, values: values, limit: limit, adapt: adapt)
     try run.run()
     return run.printer.out
   }
 
-  private init(format: ArraySlice<UInt8>, values: [GoValue], limit: Int) {
+  private init(
+    format: ArraySlice<UInt8>,
+    values: [GoValue],
+    limit: Int,
+    adapt: Adapter?
+  ) {
     self.format = format
     self.values = values
+    self.adapt = adapt
     printer = GoPrinter(limit: limit)
     at = format.startIndex
   }
@@ -118,9 +129,15 @@ struct GoFormat {
       try printer.append(name)
       try printer.append("(MISSING)".utf8)
     } else {
-      let value = values[next]
+      let value: GoValue
+      let verb: Unicode.Scalar
+      if let adapt {
+        (value, verb) = adapt(values[next], rune.scalar)
+      } else {
+        (value, verb) = (values[next], rune.scalar)
+      }
       next += 1
-      var formatter = GoVerb(verb: rune.scalar, flags: flags, printer: printer)
+      var formatter = GoVerb(verb: verb, flags: flags, printer: printer)
       try formatter.value(value)
       printer = formatter.printer
     }
