@@ -82,6 +82,25 @@ import Testing
     #expect(users > 6)
   }
 
+  @Test("the alerts and the board ask for metrics that there are")
+  func metrics() throws {
+    let made = swiftFiles("Sources").reduce(into: Set<String>()) { names, file in
+      for match in file.text.matches(of: /"((?:signalbox|process)_[a-z_]+)"/) {
+        names.insert(String(match.1))
+      }
+    }
+    #expect(made.count > 25)
+    for path in ["deploy/alerts/signalbox.yaml", "deploy/grafana/signalbox.json"] {
+      let text = try String(contentsOf: root.appendingPathComponent(path), encoding: .utf8)
+      let asked = Set(text.matches(of: /(?:signalbox|process)_[a-z_]+/).map { String($0.0) })
+      #expect(asked.count > 10)
+      for name in asked.subtracting(["signalbox_test"]) {
+        let base = name.hasSuffix("_bucket") ? String(name.dropLast("_bucket".count)) : name
+        #expect(made.contains(base), "\(path) asks for \(name)")
+      }
+    }
+  }
+
   @Test("tests wait for what happens, not for the clock")
   func noSleeps() {
     for file in swiftFiles("Tests") { #expect(!sleeps(file.text), "\(file.name)") }
