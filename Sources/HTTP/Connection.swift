@@ -41,6 +41,9 @@ final class Connection: @unchecked Sendable {
   private var isPeerFinished = false
   private var hasReceived = false
   private var isReading = true
+  /// Bytes came that are not wanted yet. Only then is epoll told to look away: most clients wait for
+  /// their answer, and telling it twice a request costs two system calls.
+  private var isUnwanted = false
 
   private var input: [UInt8] = []
   private var output: [UInt8] = []
@@ -115,6 +118,7 @@ final class Connection: @unchecked Sendable {
   /// Whether bytes from the peer are wanted; while not, it fills its own buffers, not ours.
   func read(_ isWanted: Bool) {
     isReading = isWanted
+    if isWanted { isUnwanted = false }
     interest()
   }
 
@@ -125,7 +129,10 @@ final class Connection: @unchecked Sendable {
       // Both directions are gone. A request under way ends; there is nobody to answer.
       return close()
     }
-    if !readiness.isDisjoint(with: .receivable) { receive() }
+    if readiness.isDisjoint(with: .receivable) { return }
+    if isReading || state != .open { return receive() }
+    isUnwanted = true
+    interest()
   }
 
   private func receive() {
@@ -295,7 +302,9 @@ final class Connection: @unchecked Sendable {
   private func interest() {
     guard state != .closed else { return }
     var interest: EventLoop.Readiness = sent < output.count ? .writable : []
-    if (isReading || state != .open) && !isPeerFinished { interest.insert(.readable) }
+    if (isReading || state != .open || !isUnwanted) && !isPeerFinished {
+      interest.insert(.readable)
+    }
     watch?.update(interest)
   }
 }

@@ -57,8 +57,13 @@ struct Push {
   /// Every path that a commit touched, once, in the order of the commits.
   private var changedPaths: [JSONValue] {
     var seen: Set<JSONValue> = []
-    return commits.compactMap(\.paths).flatMap { $0.added + $0.modified + $0.removed }
-      .filter { seen.insert($0).inserted }
+    var changed: [JSONValue] = []
+    for paths in commits.lazy.compactMap(\.paths) {
+      for list in [paths.added, paths.modified, paths.removed] {
+        for path in list where seen.insert(path).inserted { changed.append(path) }
+      }
+    }
+    return changed
   }
 }
 
