@@ -10,7 +10,8 @@ package enum KafkaNews: Sendable {
   /// The group takes these partitions: what was read is committed, then `unassign` gives them up.
   /// When they are lost already, somebody else may read them and a commit is of no use.
   case revoked([KafkaPartition], isLost: Bool)
-  /// What stands at this offset cannot be read; reading goes on behind it.
+  /// The batch that begins at this offset cannot be read. The partition stands still, and says so
+  /// again and again, until `assign` names an offset behind it.
   case unreadable(KafkaOffset, KafkaError)
   /// The partition has nothing at this offset and stands still until `assign` names another.
   case outOfRange(KafkaOffset)

@@ -8,10 +8,15 @@
     kafka.py dump-aio BROKER TOPIC                the same, read by aiokafka
     kafka.py committed BROKER GROUP TOPIC         {"partition": offset}
     kafka.py commit  BROKER GROUP TOPIC PARTITION OFFSET
+    kafka.py unreadable BROKER TOPIC              two messages of a compression that does not exist
+    kafka.py mock                                 prints `port N`; a mock broker until its input ends
 """
 import asyncio
 import base64
 import json
+import os
+import socket
+import struct
 import sys
 import time
 
@@ -34,9 +39,38 @@ def delete(broker, topic):
     admin.delete_topics([topic], operation_timeout=10)[topic].result(20)
 
 
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def unreadable(broker, topic):
+    """Sends partition 0 a record batch (format 2) with compression 7, as no client would."""
+    now = int(time.time() * 1000)
+    body = struct.pack(">hiqqqhii", 7, 1, now, now, -1, -1, -1, 2) + b"not to be had"
+    body = struct.pack(">I", crc32c(body)) + body
+    batch = struct.pack(">qiib", 0, len(body) + 5, -1, 2) + body
+    name = struct.pack(">h", len(topic)) + topic.encode()
+    request = (struct.pack(">hhih", 0, 3, 1, -1) + struct.pack(">hhii", -1, -1, 10000, 1) + name
+               + struct.pack(">iii", 1, 0, len(batch)) + batch)
+    host, port = broker.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), 20) as connection:
+        connection.sendall(struct.pack(">i", len(request)) + request)
+        answer = connection.makefile("rb").read(4 + 4 + 4 + len(name) + 4 + 4 + 2)
+    if answer[-2:] != b"\0\0":
+        raise SystemExit(f"refused: {answer!r}")
+
+
 def mock():
     """A broker of librdkafka's mock cluster until standard input ends; topics are made on demand."""
-    owner = Producer({"test.mock.num.brokers": 1, "log_level": 0})
+    settings = {"log_level": 0}
+    if "SIGNALBOX_KAFKA_KEEP" in os.environ:
+        settings = {"debug": "mock"}
+    owner = Producer({"test.mock.num.brokers": 1, **settings})
     print("port", [b.port for b in owner.list_topics(timeout=10).brokers.values()][0], flush=True)
     sys.stdin.read()
 
@@ -166,7 +200,8 @@ def main(action, *arguments):
         asyncio.run(dump_aio(*arguments))
     else:
         {"create": create, "delete": delete, "produce": produce, "odd": odd, "dump": dump,
-         "committed": committed, "commit": commit, "mock": mock}[action](*arguments)
+         "committed": committed, "commit": commit, "mock": mock,
+         "unreadable": unreadable}[action](*arguments)
 
 
 if __name__ == "__main__":

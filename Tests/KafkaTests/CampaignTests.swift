@@ -7,7 +7,8 @@ import Testing
 
 /// Three programs of one group, each with a log of its own; brokers that are stopped and started,
 /// connections that are cut, programs that are killed. `SIGNALBOX_KAFKA_SEEDS` says how many times,
-/// `SIGNALBOX_SEED` which seed is first.
+/// `SIGNALBOX_SEED` which seed is first, `SIGNALBOX_KAFKA_KEEP` names a folder for what they leave:
+/// data, what was printed, and what the mock broker was asked.
 ///
 /// Even seeds use a broker of librdkafka's mock cluster, in a process of its own, and a group of
 /// nameless members. Odd ones use the small broker, whose topics outlive its end, and members with
@@ -25,7 +26,10 @@ struct CampaignTests {
     let first = Self.setting("SIGNALBOX_SEED", 1)
     for seed in first..<first + Self.setting("SIGNALBOX_KAFKA_SEEDS", 2) {
       do {
-        try await withTemporaryFolder { folder in
+        try await withTemporaryFolder { temporary in
+          let kept = ProcessInfo.processInfo.environment["SIGNALBOX_KAFKA_KEEP"]
+          let folder = kept.map { "\($0)/seed-\(seed)" } ?? temporary
+          try Files.makeFolder(folder)
           let brokers: any CampaignBrokers =
             seed % 2 == 0 ? try MockBroker(folder) : try SmallBroker(folder)
           defer { brokers.proxy.close() }
@@ -89,8 +93,9 @@ private struct MockBroker: CampaignBrokers {
     var found: Int?
     try waitUntil(seconds: 60, "a mock broker") {
       if !program.isRunning { throw Failure("no mock broker: \(program.printed)") }
-      let words = program.printed.split(whereSeparator: \.isWhitespace)
-      if program.printed.hasSuffix("\n"), words.first == "port" { found = Int(words[1]) }
+      let lines = program.printed.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
+      let line = lines.first { $0.hasPrefix("port ") }
+      found = line.flatMap { Int($0.dropFirst(5)) }
       return found != nil
     }
     port = found ?? 0

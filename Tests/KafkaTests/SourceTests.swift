@@ -36,6 +36,29 @@ import Testing
     }
   }
 
+  @Test("messages that nobody can decompress are told of one by one, and reading goes on")
+  func unreadable() async throws {
+    try await withTemporaryFolder { folder in
+      let broker = try TestBroker(folder)
+      try Tools.foreign("create", broker.address, "sealed", "1")
+      try Tools.foreign("produce", broker.address, "sealed", "0", "1")
+      try Tools.foreign("unreadable", broker.address, "sealed")
+      try Tools.foreign("produce", broker.address, "sealed", "1", "1")
+      let manifests = copyManifests(broker.address, from: "sealed", to: nil, group: "sealed")
+      let installation = try KafkaInstallation(folder + "/one", manifests)
+      try waitUntil(seconds: 60, "both messages: \(installation.printed)") {
+        try installation.messages().count == 2
+      }
+      try waitUntil(seconds: 30, "lag 0") {
+        try Tools.foreign("committed", broker.address, "sealed", "sealed") == "{\"0\": 4}\n"
+      }
+      #expect(installation.end() == 0, "\(installation.printed)")
+      let notices = try installation.events().filter { $0.type == "signalbox.source-unreadable" }
+      #expect(notices.map { JSONText($0.data)["offset"] } == ["1", "2"])
+      #expect(notices.allSatisfy { JSONText($0.data)["reason"]?.contains("codec") == true })
+    }
+  }
+
   @Test("a topic that is created anew is said to be, and its messages get ids of their own")
   func recreated() async throws {
     try await withTemporaryFolder { folder in

@@ -16,6 +16,9 @@ final class KafkaReader {
   /// Assigned by the group while a batch waited for the log.
   private var waiting: [KafkaPartition]?
   private var pace: Pace?
+  private var payloads: KafkaPayloads
+  /// What the ids of its events begin with, before the topic.
+  private let idStart: String
   private var lookedAt = MonotonicTime.now()
 
   private static let batchMessages = 4096
@@ -34,6 +37,8 @@ final class KafkaReader {
     self.host = host
     self.consumer = consumer
     positions = KafkaPositions(places: host.places(of: name))
+    payloads = KafkaPayloads(jsonBody: spec.jsonBody, metadata: spec.metadata)
+    idStart = "\(name.source):\(name.event):\(spec.connection.brokers.first ?? ""):"
     pace = spec.eventsPerSecond.map { Pace(perSecond: $0) }
   }
 
@@ -74,10 +79,7 @@ final class KafkaReader {
       if let wait = pace?.wait(after: messages.count, at: .now()) { await host.sleep(for: wait) }
     case .assigned(let places): try await assign(places)
     case .revoked(let places, let isLost): try await revoke(places, isLost: isLost)
-    case .unreadable(let offset, let error):
-      host.show(.errors(error.name), from: name)
-      let epoch = positions.known[offset.place]?.epoch ?? 0
-      try await append([unreadable(offset, epoch, error.description)], [])
+    case .unreadable(let offset, let error): try await stepOver(offset, error)
     case .outOfRange(let offset): try await assign([offset.place])
     case .failed(let error): throw error
     case .nothing: break
@@ -204,14 +206,33 @@ final class KafkaReader {
     await showLag(kept)
   }
 
+  /// Notes that a message cannot be read and goes on behind it. Brokers send whole batches: when the
+  /// next message is of the same one it is said to be unreadable in its turn, so that nothing is
+  /// stepped over that could have been read, and nothing without a record.
+  private func stepOver(_ offset: KafkaOffset, _ error: KafkaError) async throws {
+    let place = offset.place
+    guard assigned.contains(place) else { return }
+    host.show(.errors(error.name), from: name)
+    let position = positions.known[place]
+    let here = KafkaOffset(place, max(offset.offset, position?.next ?? 0))
+    var next = positions
+    next.pass(place, here.offset)
+    let notice = unreadable(here, position?.epoch ?? 0, error.description)
+    try await append([notice], next.places(of: [place]), in: [place])
+    guard assigned.contains(place) else { return }
+    positions = next
+    let others = positions.offsets(of: assigned.subtracting([place]))
+    try await consumer.assign(positions.offsets(of: [place]), others: others)
+    if case .group = spec.reading { await consumer.commitLater(positions.offsets(of: [place])) }
+  }
+
   private func event(_ message: KafkaMessage, _ epoch: Int, _ now: Timestamp) -> Event {
     let offset = KafkaOffset(message.place, message.offset)
     do throws(JSONError) {
-      let data = try kafkaPayload(message, jsonBody: spec.jsonBody, metadata: spec.metadata)
+      let data = try payloads.payload(message)
       // Base64 and attributes make an event larger than its message.
       if data.count <= Event.Limits.dataBytes - (1 << 16) {
-        var id = "\(name.source):\(name.event):\(spec.connection.brokers.first ?? ""):"
-        id += "\(message.topic):\(message.partition):\(message.offset)"
+        var id = "\(idStart)\(message.topic):\(message.partition):\(message.offset)"
         if epoch > 0 { id += "@\(epoch)" }
         return Event(
           id: id,
