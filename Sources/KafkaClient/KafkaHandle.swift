@@ -186,9 +186,8 @@ import Posix
   func report(_ error: KafkaError) {
     var words = [CChar](repeating: 0, count: 512)
     let cause = unsafe rd_kafka_fatal_error(raw, &words, words.count)
-    if error.raw == RD_KAFKA_RESP_ERR__FATAL || error.isFatal,
-      cause != RD_KAFKA_RESP_ERR_NO_ERROR
-    {
+    // A consumer's fatal error comes under its own code and looks like any other.
+    if cause != RD_KAFKA_RESP_ERR_NO_ERROR {
       return end(KafkaError(cause, text(words), isFatal: true))
     }
     ears.observer.failed(error.name)

@@ -13,9 +13,13 @@ import Testing
 /// Even seeds use a broker of librdkafka's mock cluster, in a process of its own, and a group of
 /// nameless members. Odd ones use the small broker, whose topics outlive its end, and members with
 /// names (`group.instance.id`): it keeps a nameless member that was killed for the rebalance timeout
-/// of five minutes instead of the session timeout, meanwhile throws out those who wait for it, and
+/// instead of the session timeout, meanwhile throws out those who wait for it, and
 /// may then give one partition to two members of a generation.
-@Suite(.serialized, .enabled(if: Tools.areThere && Tools.outsideBroker == nil))
+///
+/// Where `SIGNALBOX_TEST_KAFKA` names brokers, all seeds use those, with nameless members; what
+/// `SIGNALBOX_TEST_KAFKA_RESTART` holds is run by a shell where a broker is to be restarted, with a
+/// number that goes up in `SIGNALBOX_NUMBER`.
+@Suite(.serialized, .enabled(if: Tools.areThere))
 struct CampaignTests {
   private static func setting(_ name: String, _ standard: Int) -> Int {
     ProcessInfo.processInfo.environment[name].flatMap { Int($0) } ?? standard
@@ -31,8 +35,12 @@ struct CampaignTests {
           let folder = kept.map { "\($0)/seed-\(seed)" } ?? temporary
           try Files.makeFolder(folder)
           let brokers: any CampaignBrokers =
-            seed % 2 == 0 ? try MockBroker(folder) : try SmallBroker(folder)
-          defer { brokers.proxy.close() }
+            if let outside = Tools.outsideBroker {
+              OutsideBrokers(address: outside)
+            } else {
+              seed % 2 == 0 ? try MockBroker(folder) : try SmallBroker(folder)
+            }
+          defer { brokers.end() }
           try Campaign(folder, UInt64(seed), brokers).run()
         }
       } catch { Issue.record("seed \(seed): \(error)") }
@@ -43,18 +51,50 @@ struct CampaignTests {
 /// What a campaign needs of brokers.
 private protocol CampaignBrokers {
   var address: String { get }
-  var proxy: KafkaProxy { get }
-  /// Whether the group knows its members by names of their own.
-  var areMembersNamed: Bool { get }
+  /// Where the programs find the brokers.
+  var programsAddress: String { get }
+  /// How its members are called.
+  var members: String { get }
+  /// librdkafka's properties of a member.
+  func memberSettings(_ number: Int) -> String
   func create(_ topic: String, partitions: Int) throws
   func cut()
   func restart(afterMilliseconds wait: Int32) throws
+  func end()
+}
+
+private struct OutsideBrokers: CampaignBrokers {
+  let address: String
+  let members = "nameless"
+  private let number = Counter(0)
+  var programsAddress: String { address }
+
+  func memberSettings(_ number: Int) -> String { "session.timeout.ms: 6000" }
+
+  func create(_ topic: String, partitions: Int) throws {
+    try Tools.foreign("create", address, topic, "\(partitions)")
+  }
+
+  func cut() {}
+
+  func restart(afterMilliseconds wait: Int32) throws {
+    let environment = ProcessInfo.processInfo.environment
+    guard let command = environment["SIGNALBOX_TEST_KAFKA_RESTART"] else { return }
+    let result = try Tools.run(
+      "/bin/sh",
+      ["-c", "SIGNALBOX_NUMBER=\(number.add(1)); \(command)"]
+    )
+    if result.status != 0 { throw Failure("\(command): \(result.output)") }
+  }
+
+  func end() {}
 }
 
 private struct SmallBroker: CampaignBrokers {
   private let broker: TestBroker
-  let proxy: KafkaProxy
-  let areMembersNamed = true
+  private let proxy: KafkaProxy
+  var programsAddress: String { proxy.address }
+  let members = "named"
   var address: String { broker.address }
 
   init(_ folder: String) throws {
@@ -66,6 +106,12 @@ private struct SmallBroker: CampaignBrokers {
     try Tools.foreign("create", broker.address, topic, "\(partitions)")
   }
 
+  /// At times it forgets somebody who wants to join until the rebalance timeout, which is
+  /// `max.poll.interval.ms`.
+  func memberSettings(_ number: Int) -> String {
+    "session.timeout.ms: 6000, max.poll.interval.ms: 10000, group.instance.id: member-\(number)"
+  }
+
   func cut() { proxy.cut() }
 
   func restart(afterMilliseconds wait: Int32) throws {
@@ -73,14 +119,17 @@ private struct SmallBroker: CampaignBrokers {
     _ = poll(nil, 0, wait)
     try broker.start()
   }
+
+  func end() { proxy.close() }
 }
 
 /// It has no disk to come back from, so it is only out of reach for a while.
 private struct MockBroker: CampaignBrokers {
   private let program: RunningProgram
   private let port: Int
-  let proxy: KafkaProxy
-  let areMembersNamed = false
+  private let proxy: KafkaProxy
+  var programsAddress: String { proxy.address }
+  let members = "nameless"
   var address: String { "127.0.0.1:\(port)" }
 
   init(_ folder: String) throws {
@@ -93,7 +142,8 @@ private struct MockBroker: CampaignBrokers {
     var found: Int?
     try waitUntil(seconds: 60, "a mock broker") {
       if !program.isRunning { throw Failure("no mock broker: \(program.printed)") }
-      let lines = program.printed.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
+      let lines = program.printed.split(separator: "\n", omittingEmptySubsequences: false)
+        .dropLast()
       let line = lines.first { $0.hasPrefix("port ") }
       found = line.flatMap { Int($0.dropFirst(5)) }
       return found != nil
@@ -105,6 +155,9 @@ private struct MockBroker: CampaignBrokers {
   /// It makes topics, of four partitions, when somebody asks for them.
   func create(_ topic: String, partitions: Int) {}
 
+  /// Whoever joins waits for a second less than the session timeout, also when all are there.
+  func memberSettings(_ number: Int) -> String { "session.timeout.ms: 3000" }
+
   /// Whoever comes back sooner than it has noticed a member's end is the end of a mock broker.
   func cut() { restart(afterMilliseconds: 0) }
 
@@ -114,6 +167,8 @@ private struct MockBroker: CampaignBrokers {
     _ = poll(nil, 0, wait + 300)
     proxy.accept(true)
   }
+
+  func end() { proxy.close() }
 }
 
 private struct Campaign {
@@ -121,38 +176,42 @@ private struct Campaign {
   private let seed: UInt64
   private let brokers: any CampaignBrokers
   private let strategy: String
+  /// Names that were never used: brokers that go on keep what was there.
+  private let topic: String
+  private let target: String
+  private let group: String
 
   init(_ folder: String, _ seed: UInt64, _ brokers: any CampaignBrokers) {
     self.folder = folder
     self.seed = seed
     self.brokers = brokers
+    let own = "signalbox-\(getpid())-\(seed)"
+    (topic, target, group) = ("\(own)-in", "\(own)-out", "\(own)-group")
     strategy = seed / 2 % 2 == 0 ? "sticky" : "range"
   }
 
   func run() throws {
     var random = Seeded(seed)
-    for topic in ["in", "out"] { try brokers.create(topic, partitions: 4) }
+    for name in [topic, target] { try brokers.create(name, partitions: 4) }
     var programs: [KafkaInstallation] = []
     for number in 0..<3 {
       var manifests = copyManifests(
-        brokers.proxy.address,
-        from: "in",
-        to: "out",
-        group: "campaign",
+        brokers.programsAddress,
+        from: topic,
+        to: target,
+        group: group,
         strategy: strategy
       )
-      if brokers.areMembersNamed {
-        manifests = manifests.replacingOccurrences(
-          of: "heartbeat.interval.ms: 500",
-          with: "heartbeat.interval.ms: 500, group.instance.id: member-\(number)"
-        )
-      }
+      manifests = manifests.replacingOccurrences(
+        of: "session.timeout.ms: 6000",
+        with: brokers.memberSettings(number)
+      )
       programs.append(try KafkaInstallation(folder + "/\(number)", manifests))
     }
     var sent = 0
     for _ in 0..<8 {
       let count = Int.random(in: 50...150, using: &random)
-      try Tools.foreign("produce", brokers.address, "in", "\(sent)", "\(count)")
+      try Tools.foreign("produce", brokers.address, topic, "\(sent)", "\(count)")
       sent += count
       // A moment chosen by the seed, so that faults fall into different steps of the work.
       _ = poll(nil, 0, Int32.random(in: 0...400, using: &random))
@@ -181,14 +240,14 @@ private struct Campaign {
   private func awaitEnd(_ sent: Int) throws -> Double {
     let began = MonotonicTime.now()
     try waitUntil(seconds: 60, "lag 0") {
-      let committed = try Tools.foreign("committed", brokers.address, "campaign", "in")
+      let committed = try Tools.foreign("committed", brokers.address, group, topic)
       return committed.split(whereSeparator: { !$0.isNumber && $0 != "-" }).compactMap { Int($0) }
         .enumerated().filter { $0.offset % 2 == 1 }.reduce(0) { $0 + max(0, $1.element) } == sent
     }
     let lagSeconds = (MonotonicTime.now() - began).inSeconds
     #expect(lagSeconds < 30, "seed \(seed): lag went on for \(lagSeconds) s")
     try waitUntil(seconds: 60, "a key for each message") {
-      Set(header("idempotency-key", of: try dumped(brokers.address, "out"))).count >= sent
+      Set(header("idempotency-key", of: try dumped(brokers.address, target))).count >= sent
     }
     return lagSeconds
   }
@@ -200,7 +259,7 @@ private struct Campaign {
     #expect(all.count == sent, "seed \(seed): \(all.count) of \(sent)")
     let doubles = logs.reduce(0) { $0 + $1.count } - all.count
     var bodies: [String: Set<String>] = [:]
-    let written = try dumped(brokers.address, "out")
+    let written = try dumped(brokers.address, target)
     for message in written {
       let keys = header("idempotency-key", of: [message])
       #expect(keys.count == 1, "seed \(seed): a message with the keys \(keys)")
@@ -212,9 +271,8 @@ private struct Campaign {
     #expect(bodies.values.allSatisfy { $0.count == 1 }, "seed \(seed): one key, several bodies")
     let different = bodies.values.reduce(into: Set()) { $0.formUnion($1) }
     #expect(different.count == sent, "seed \(seed): one message under several keys")
-    let kind = brokers.areMembersNamed ? "named" : "nameless"
     print(
-      "kafka campaign: seed \(seed), \(strategy), \(kind) members, "
+      "kafka campaign: seed \(seed), \(strategy), \(brokers.members) members, "
         + "\(sent) messages, on two logs \(doubles), written twice "
         + "\(written.count - sent), lag 0 after \((lagSeconds * 10).rounded() / 10) s"
     )

@@ -1,3 +1,4 @@
+import CRdKafka
 import Event
 import Foundation
 import JSON
@@ -107,6 +108,78 @@ import Testing
       #expect(messages.count == 200)
       #expect(Set(header("idempotency-key", of: messages)).count == 200)
       #expect(header("signalbox-cause", of: messages).count == 200)
+      // Two more clients that nobody here wrote read the same.
+      let aio = try Tools.foreign("dump-aio", broker.address, "second").split(separator: "\n")
+        .map { try JSON(parsing: Array($0.utf8)) }
+      #expect(
+        Set(header("idempotency-key", of: aio)) == Set(header("idempotency-key", of: messages))
+      )
+      let kcat = try Tools.run(
+        "/usr/bin/kcat",
+        ["-C", "-b", broker.address, "-t", "second", "-o", "beginning", "-e", "-q", "-f", "%h\n"]
+      )
+      #expect(kcat.status == 0, "\(kcat.output)")
+      let lines = kcat.output.split(separator: "\n")
+      #expect(lines.count == 200 && lines.allSatisfy { $0.contains("idempotency-key=") })
+    }
+  }
+
+  @Test("several topics and an expression are read by one source")
+  func topics() async throws {
+    try await withTemporaryFolder { folder in
+      let broker = try TestBroker(folder)
+      let topics = ["several-one", "several-two", "several-x-three", "several-x-four", "other"]
+      for topic in topics {
+        try Tools.foreign("create", broker.address, topic, "1")
+        try Tools.foreign("produce", broker.address, topic, "0", "2")
+      }
+      let manifests = copyManifests(
+        broker.address,
+        from: "several-one",
+        to: nil,
+        group: "several",
+        strategy: "roundrobin"
+      )
+      .replacingOccurrences(
+        of: "signalbox:\n",
+        with: "signalbox:\n        topics: [several-two, ^several-x-]\n"
+      )
+      let installation = try KafkaInstallation(folder + "/one", manifests)
+      try waitUntil(seconds: 60, "8 events: \(installation.printed)") {
+        try installation.messages().count == 8
+      }
+      #expect(installation.end() == 0, "\(installation.printed)")
+      let read = try installation.messages().map { String($0.id.split(separator: ":")[4]) }
+      #expect(Set(read) == Set(topics.dropLast()))
+    }
+  }
+
+  @Test("a consumer that the group has fenced off is replaced, and reading goes on")
+  func fenced() async throws {
+    try await withTemporaryFolder { folder in
+      let cluster = try MockCluster(brokers: 1)
+      cluster.createTopic("fenced", partitions: 1)
+      try Tools.foreign("produce", cluster.address, "fenced", "0", "5")
+      let manifests = copyManifests(cluster.address, from: "fenced", to: nil, group: "fenced")
+        .replacingOccurrences(
+          of: "heartbeat.interval.ms: 500",
+          with: "heartbeat.interval.ms: 500, group.instance.id: one"
+        )
+      let installation = try KafkaInstallation(folder + "/one", manifests)
+      try waitUntil(seconds: 60, "5 events: \(installation.printed)") {
+        try installation.messages().count == 5
+      }
+      // Fatal for librdkafka: the client is of no use from here on.
+      cluster.fail(.heartbeat, RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
+      try waitUntil(seconds: 60, "a new start: \(installation.printed)") {
+        installation.printed.contains("begins anew")
+      }
+      try Tools.foreign("produce", cluster.address, "fenced", "5", "5")
+      try waitUntil(seconds: 60, "10 events: \(installation.printed)") {
+        try installation.messages().count == 10
+      }
+      #expect(installation.end() == 0, "\(installation.printed)")
+      #expect(Set(try installation.messages().map(\.id)).count == 10)
     }
   }
 

@@ -72,10 +72,6 @@ final class KafkaReader {
     switch news {
     case .messages(let messages):
       try await store(messages)
-      if let places = waiting {
-        waiting = nil
-        try await assign(places)
-      }
       if let wait = pace?.wait(after: messages.count, at: .now()) { await host.sleep(for: wait) }
     case .assigned(let places): try await assign(places)
     case .revoked(let places, let isLost): try await revoke(places, isLost: isLost)
@@ -83,6 +79,11 @@ final class KafkaReader {
     case .outOfRange(let offset): try await assign([offset.place])
     case .failed(let error): throw error
     case .nothing: break
+    }
+    // Whatever waited for the log.
+    if let places = waiting {
+      waiting = nil
+      try await assign(places)
     }
     return look()
   }
