@@ -58,6 +58,7 @@ extension KafkaConsumer {
       try check(unsafe rd_kafka_assign(handle.raw, list.raw))
     }
     assigned.formUnion(places)
+    forgetUnreadable(in: places)
   }
 
   /// Gives partitions up.

@@ -204,6 +204,15 @@ package actor KafkaConsumer {
     return nil
   }
 
+  /// Partitions that are read from elsewhere now may have said before that they cannot be read; said
+  /// twice, that would pass over a message nobody has tried.
+  func forgetUnreadable(in places: Set<KafkaPartition>) {
+    pending.removeAll { item in
+      guard case .news(.unreadable(let offset, _)) = item else { return false }
+      return places.contains(offset.place)
+    }
+  }
+
   @unsafe private func read(_ event: OpaquePointer) -> Item? {
     switch unsafe rd_kafka_event_type(event) {
     case RD_KAFKA_EVENT_FETCH:
