@@ -71,7 +71,7 @@ let package = Package(
     module("Event", ["TLS", "JSON"]),
     module("Expression", ["CLinux", "CJQ", "CLua", "CRE2", "Posix", "TLS", "JSON"]),
     module("Manifest", ["Posix", "JSON", yams]),
-    module("Sensor", ["Event", "Expression", "JSON", "Manifest"]),
+    module("Sensor", ["Event", "Expression", "JSON", "Manifest", heap]),
     // Services
     module("HTTP", ["CNGHTTP2", "Posix", "TLS", deque]),
     module("Bus", ["Event"]),
@@ -147,7 +147,10 @@ let package = Package(
     ),
     tests("HTTPClientTests", ["HTTPClient", "HTTP", "Posix", "TLS", "TestKit"]),
     tests("ClusterTests", ["Cluster", "HTTPClient", "HTTP", "JSON", "Posix", "TestKit"]),
-    tests("SensorTests", ["Sensor", "Expression", "JSON", "Event", "MatchingWorkload"]),
+    tests(
+      "SensorTests",
+      ["Sensor", "Expression", "JSON", "Event", "MatchingWorkload", "TestKit"]
+    ),
     tests("HTTPTests", ["HTTP", "Posix", "TLS", "TestKit", "CNGHTTP2", "h1-reader"]),
     tests(
       "EventSourcesTests",

@@ -83,6 +83,8 @@ package struct Unjudged: Equatable, Sendable {
   /// The event, and the dependency that it is for.
   let event: EventReference
   let why: String
+  /// The only trigger that could do nothing with it; nil: it did not pass the dependency.
+  let trigger: String?
 
   /// One letter for each event, dependency and replay, however often it is decided on.
   var id: String {
@@ -92,7 +94,8 @@ package struct Unjudged: Equatable, Sendable {
       event.dependency,
       event.source,
       event.eventID,
-      String(event.replay)
+      String(event.replay),
+      trigger ?? ""
     )
   }
 
@@ -111,12 +114,16 @@ package struct Unjudged: Equatable, Sendable {
   }
 
   var json: JSON {
-    [
-      "sensor": .string(sensor.description), "event": event.json, "why": .string(why),
+    var members: [JSON.Member] = [
+      .init(key: "sensor", value: .string(sensor.description)),
+      .init(key: "event", value: event.json), .init(key: "why", value: .string(why)),
     ]
+    if let trigger { members.append(.init(key: "trigger", value: .string(trigger))) }
+    return .object(members)
   }
 
-  init(sensor: SensorID, event: EventReference, why: String) {
+  init(sensor: SensorID, event: EventReference, why: String, trigger: String? = nil) {
+    self.trigger = trigger
     self.sensor = sensor
     self.event = event
     // An error may quote what it was given.
@@ -127,7 +134,7 @@ package struct Unjudged: Equatable, Sendable {
     guard let sensor = json["sensor"]?.asText.flatMap({ SensorID(text: $0) }),
       let event = json["event"].flatMap({ EventReference($0) }), let why = json["why"]?.asText
     else { return nil }
-    self.init(sensor: sensor, event: event, why: why)
+    self.init(sensor: sensor, event: event, why: why, trigger: json["trigger"]?.asText)
   }
 }
 

@@ -174,6 +174,8 @@ extension Engine {
         description: "the dependency \(letter.part) of \(letter.sensor) is not in the manifests"
       )
     }
+    let details = letter.details((try? bus.record(at: letter.place)) ?? nil)
+    let trigger = details["trigger"]?.asText
     let arrival = Record(position: place, time: clock(), content: .event(event))
     let step = plan.interlocking.step(
       event,
@@ -182,7 +184,8 @@ extension Engine {
       &work.slots,
       replay: work.replay,
       dependency: letter.part,
-      isExhaustive: true
+      isExhaustive: true,
+      trigger: trigger.map { TriggerID(sensor: letter.sensor, name: $0) }
     ) { $0 == letter.sensor }
     take(step, event, at: arrival, &work)
     let fired = step.decisions.map { "\($0.trigger) fires" }

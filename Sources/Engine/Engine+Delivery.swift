@@ -13,13 +13,56 @@ extension Engine {
     // Moved out, so that it is changed in place and not copied.
     guard var lane = state.lanes.removeValue(forKey: trigger) else { return }
     lane.concurrency = plan.triggers[trigger]?.concurrency ?? 1
+    let flow = plan.triggers[trigger]?.flow ?? FlowPlan()
+    var busy = flow.concurrency == nil ? [:] : lane.unfinished
+    var hold: Hold?
     while true {
-      while let intent = lane.next() {
-        running[intent.id] = Task { finished(intent, await deliver(intent)) }
-      }
-      guard lane.wantsRefill, refill(&lane, trigger) else { break }
+      hold = start(&lane, flow, &busy, trigger)
+      guard hold == nil, lane.wantsRefill, refill(&lane, trigger) else { break }
     }
+    show(hold, of: trigger)
     if !lane.isIdle { state.lanes[trigger] = lane }
+  }
+
+  /// Starts those in memory that may start; answers what holds the rest.
+  private func start(
+    _ lane: inout Lane,
+    _ flow: FlowPlan,
+    _ busy: inout [String: Int],
+    _ trigger: TriggerID
+  ) -> Hold? {
+    func hold(_ kind: Hold.Kind, _ until: Timestamp? = nil) -> Hold? {
+      guard !lane.waiting.isEmpty || lane.spill != nil else { return nil }
+      if let until { wake(trigger, at: until) }
+      return Hold(kind: kind, until: until, waiting: lane.waiting.count)
+    }
+    while true {
+      if flow.isSuspended { return hold(.suspend) }
+      let now = clock()
+      if let rate = flow.rate {
+        let earliest = rate.earliest(after: state.rates[trigger], now: now)
+        if earliest > now { return hold(.rateLimit, earliest) }
+      }
+      switch lane.next(flow.concurrency, &busy, at: now) {
+      case .nothing: return nil
+      case .busy: return hold(.concurrency)
+      case .later(let due): return hold(.delay, due)
+      case .run(let intent):
+        if let rate = flow.rate {
+          state.rates[trigger] = rate.mark(after: state.rates[trigger], now: now)
+        }
+        running[intent.id] = Task { finished(intent, await deliver(intent)) }
+      case .skip(let intent):
+        running[intent.id] = Task { finished(intent, await skipped(intent)) }
+      }
+    }
+  }
+
+  /// Another firing of its key is unfinished, and the manifest says not to wait for it.
+  private func skipped(_ intent: Intent) async -> Delivery {
+    let why = "as many firings as may be at once are unfinished (concurrency, mode skip)"
+    let ending = Ending(.skipped, attempts: 0, began: clock(), why: why, result: .null)
+    return await settled(intent, ending)
   }
 
   private func finished(_ intent: Intent, _ delivery: Delivery) {
@@ -273,6 +316,9 @@ extension Engine {
     ]
     if let why = ending.why { details.append(.init(key: "why", value: .string(why))) }
     details += OutcomeEvent.result(ending.result)
+    if let mark = state.rates[intent.trigger], plan.triggers[intent.trigger]?.flow.rate != nil {
+      details.append(OutcomeEvent.rate(mark))
+    }
     if ending.phase == .failed { details.append(consequence(of: intent)) }
     let event = OutcomeEvent.make(intent, ending.phase, at: clock(), details: details)
     guard let place = await appendPatiently([.event(event)], "outcome")?.first?.position else {

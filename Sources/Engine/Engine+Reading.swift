@@ -71,8 +71,8 @@ extension Engine {
   private func consume(_ records: [Record], through last: Position) async -> Bool {
     var work = Work(slots: state.slots)
     for record in records {
-      guard case .event(let event) = record.content else { continue }
-      match(event, at: record, &work)
+      elapse(to: record, &work)
+      if case .event(let event) = record.content { match(event, at: record, &work) }
       guard work.intents.count >= Self.decisionFirings else { continue }
       guard await decide(work, through: record.position) else { return false }
       work = Work(slots: state.slots)
@@ -95,13 +95,19 @@ extension Engine {
 
   /// Adds what an event came to.
   func take(_ step: Step, _ event: Event, at record: Record, _ work: inout Work) {
-    work.changes += step.changes
+    take(step, &work)
     for verdict in step.verdicts {
       judged(verdict, event)
       if let unjudged = verdict.unjudged(event, record, replay: work.replay) {
         work.unjudged.append(unjudged)
       }
     }
+  }
+
+  /// Adds what an event, or the time, came to.
+  func take(_ step: Step, _ work: inout Work) {
+    work.changes += step.changes
+    note(step.remarks, &work)
     for decision in step.decisions {
       guard let trigger = plan.triggers[decision.trigger] else { continue }
       let intent = Intent(
@@ -155,6 +161,7 @@ extension Engine {
       observer.died(unjudged.sensor, unjudged.event.dependency, .event)
     }
     showLetters()
+    armTicker()
     state.intend(work.intents, at: place)
     for intent in work.intents { observer.fired(intent.trigger) }
     for trigger in Set(work.intents.map(\.trigger)) { pump(trigger) }

@@ -53,6 +53,14 @@ extension Engine {
     }
   }
 
+  /// All that is known, as text in which equal states are equal; for tests.
+  package var stateText: String {
+    guard let cursor = state.cursor else { return "" }
+    var snapshot = Snapshot(state, asOf: cursor, cursor: cursor)
+    snapshot.places = places.saved().values
+    return String(decoding: snapshot.note.bytes, as: UTF8.self)
+  }
+
   /// Begins with the last snapshot, if there is one.
   func restore() throws {
     guard let place = bus.snapshot, let record = try bus.record(at: place),

@@ -58,6 +58,12 @@ package actor Engine {
   /// What decides on the firings of `dlqTrigger`s that endings ask for.
   var paying: Task<Void, Never>?
   var wanting: Task<Void, Never>?
+  /// What holds firings.
+  var held: [TriggerID: Hold] = [:]
+  /// What looks at a trigger's firings again.
+  var wakes: [TriggerID: (due: Timestamp, task: Task<Void, Never>)] = [:]
+  /// What appends a record when a window is due.
+  var tick: (due: Timestamp, task: Task<Void, Never>)?
   /// The last record read, of any kind.
   var readThrough: Position?
   /// Events matched since the last decision on the bus.
@@ -77,6 +83,7 @@ package actor Engine {
     var readThrough: Position?
     var caughtUpAt = MonotonicTime.now()
     var letters = 0
+    var windows = 0
   }
 
   /// - Parameters:
@@ -172,6 +179,7 @@ package actor Engine {
     // A sensor that came back goes on where it was.
     if let cursor = state.cursor, let read = readThrough, cursor < read { readThrough = cursor }
     for trigger in Array(state.lanes.keys) { pump(trigger) }
+    armTicker()
   }
 
   /// Takes up what waits and goes on reading, until `stop`.
@@ -179,6 +187,7 @@ package actor Engine {
     followStarted()
     for trigger in Array(state.lanes.keys) { pump(trigger) }
     showLetters()
+    armTicker()
     payOwed()
     takeUpWanted()
     reader = Task { await read() }
@@ -193,10 +202,13 @@ package actor Engine {
   /// Stops reading and firing. Firings under way are taken up again by the next start; jobs of
   /// `command` go on by themselves.
   package func stop() async {
-    for task in [reader, upkeep, paying, wanting] { task?.cancel() }
+    for task in [reader, upkeep, paying, wanting, tick?.task] { task?.cancel() }
     for task in [reader, upkeep, paying, wanting] { await task?.value }
-    (reader, upkeep, paying, wanting) = (nil, nil, nil, nil)
-    let tasks = Array(running.values) + Array(retries.values)
+    // Looked at last: the reader may have armed another.
+    tick?.task.cancel()
+    await tick?.task.value
+    (reader, upkeep, paying, wanting, tick) = (nil, nil, nil, nil, nil)
+    let tasks = Array(running.values) + Array(retries.values) + wakes.values.map(\.task)
     for task in tasks { task.cancel() }
     for task in tasks { await task.value }
     // Behind them: one that was under way may have become a follower.
@@ -205,6 +217,7 @@ package actor Engine {
     running = [:]
     followers = [:]
     retries = [:]
+    wakes = [:]
     if unrecorded > 0, let cursor = state.cursor {
       await appendPatiently([.note(DecisionNote(consumed: cursor).note)], "cursor", attempts: 1)
     }

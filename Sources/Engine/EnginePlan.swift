@@ -15,6 +15,10 @@ package struct TriggerPlan: Sendable {
   package let retry: RetrySchedule
   /// What fires when this one has failed for good; nil: it then is a dead letter.
   package var deadLetterTrigger: TriggerID?
+  /// What holds its firings back.
+  package var flow = FlowPlan()
+  /// Whether the data of a dependency are a list, as several of its events may be in one firing.
+  package var listsEvents = false
   package let statusAllow: [Int]?
   /// The trigger as written.
   package let trigger: any Trigger
@@ -85,8 +89,9 @@ package struct TriggerPlan: Sendable {
   package func render(
     _ events: [(dependency: String, event: Event)]
   ) throws(ParameterError) -> Rendered {
-    var source = FiringEvents(events)
-    let payload = try payload.payload(&source)
+    var source = FiringEvents(events, asLists: listsEvents)
+    var payload = try payload.payload(&source)
+    if listsEvents, payload == nil { payload = JSON.object(FiringEvents.lists(events)).encoded() }
     if !isParameterised {
       return Rendered(trigger: trigger, payload: payload, isParameterised: false, fields: fields)
     }
@@ -107,8 +112,8 @@ package struct TriggerPlan: Sendable {
     _ events: [(dependency: String, event: Event)]
   ) -> @Sendable (JSON) throws -> JSON {
     guard parametersChangeObject, !parameters.isEmpty else { return { $0 } }
-    return { [parameters] object in
-      var source = FiringEvents(events)
+    return { [parameters, listsEvents] object in
+      var source = FiringEvents(events, asLists: listsEvents)
       return try parameters.applied(to: object, &source)
     }
   }
@@ -144,6 +149,10 @@ package struct EngineObserver: Sendable {
   package var stopped: @Sendable (TriggerID) -> Void
   /// A dead letter came to be: its trigger or dependency.
   package var died: @Sendable (SensorID, _ part: String, DeadLetter.Kind) -> Void
+  /// So many firings of a trigger wait; 0: none any longer.
+  package var held: @Sendable (TriggerID, Hold.Kind, Int) -> Void = { _, _, _ in }
+  /// Events that windows let go without a firing: why, and how many.
+  package var letGo: @Sendable (TriggerID, String, Int) -> Void = { _, _, _ in }
 
   package init(
     judged: @escaping @Sendable (SensorID, String, FilterVerdictKind) -> Void = { _, _, _ in },

@@ -26,6 +26,8 @@ package struct EngineState: Equatable, Sendable {
   package var letters = DeadLetters()
   /// Firings of a `dlqTrigger` that an ending on the bus asks for and no decision has taken up.
   private(set) var owed: [FiringID: Intent] = [:]
+  /// What the last firing left of each trigger with a rate limit (`RateLimit.mark`).
+  var rates: [TriggerID: Timestamp] = [:]
 
   package struct Parked: Equatable, Sendable {
     /// The last record it has read.
@@ -50,6 +52,8 @@ package struct EngineState: Equatable, Sendable {
     replays = snapshot.replays
     letters = DeadLetters(snapshot.letters)
     for intent in snapshot.owed { owed[intent.id] = intent }
+    rates = snapshot.rates
+    for (id, window) in snapshot.windows { slots.windows.restore(id, window) }
     decidedThrough = snapshot.asOf
     self.lanes = lanes
   }
@@ -63,6 +67,9 @@ package struct EngineState: Equatable, Sendable {
         end(ended, of: trigger)
         keep(OutcomeEvent.deadLetter(event, at: record.position))
         owe(OutcomeEvent.owed(event))
+        if let mark = OutcomeEvent.rate(event) {
+          rates[trigger] = rates[trigger].map { max($0, mark) } ?? mark
+        }
       } else if let (firing, trigger) = OutcomeEvent.startedFiring(event) {
         follow(firing, of: trigger, started: record.position)
       }
@@ -79,9 +86,15 @@ package struct EngineState: Equatable, Sendable {
       let sensor = try ReleaseNote(note).sensor
       parked[sensor] = nil
       for trigger in slots.held.keys where trigger.sensor == sensor { slots.apply(.clear(trigger)) }
+      for (id, _) in slots.windows.all where id.trigger.sensor == sensor {
+        slots.apply(.window(id, .close))
+      }
     case .note(let note) where note.kind == NoteKind.letters: letters.apply(try LettersNote(note))
-    case .note(let note) where note.kind == NoteKind.snapshot || note.kind == NoteKind.places:
-      // A snapshot says what was folded already; `SourcePlaces` folds the other.
+    case .note(let note)
+    where note.kind == NoteKind.snapshot || note.kind == NoteKind.places
+      || note.kind == NoteKind.tick:
+      // A snapshot says what was folded already, `SourcePlaces` folds places, and what came of a
+      // tick is a decision.
       break
     case .note(let note):
       throw NoteError(description: "a record of kind \(note.kind) was written by a newer version")
@@ -172,8 +185,32 @@ package struct EngineState: Equatable, Sendable {
         changes.append(.drop(trigger, dependency: dependency))
       }
     }
+    changes += closing(interlocking, fingerprints)
     if fingerprints == sensors && changes.isEmpty { return nil }
     return PlanNote(sensors: fingerprints, changes: changes)
+  }
+
+  /// Closes windows whose trigger opens no such windows any longer, or holds events of a dependency
+  /// that was edited.
+  private func closing(
+    _ interlocking: Interlocking,
+    _ fingerprints: [SensorID: [String: String]]
+  ) -> [SlotChange] {
+    var kinds: [TriggerID: Set<WindowID.Kind>] = [:]
+    for trigger in interlocking.sensors.flatMap(\.triggers) {
+      kinds[trigger.id] = trigger.timing.kinds
+    }
+    return slots.windows.all.compactMap { id, window in
+      // The windows of a sensor that is gone wait with its place.
+      guard let defined = fingerprints[id.trigger.sensor] else { return nil }
+      let known = sensors[id.trigger.sensor] ?? parked[id.trigger.sensor]?.dependencies
+      let isKept =
+        kinds[id.trigger]?.contains(id.kind) == true
+        && window.events.allSatisfy {
+          defined[$0.dependency] != nil && defined[$0.dependency] == known?[$0.dependency]
+        }
+      return isKept ? nil : .window(id, .close)
+    }
   }
 
   /// Notes that everything up to `position` was matched without a record saying so.

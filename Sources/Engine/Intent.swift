@@ -18,6 +18,10 @@ package struct Intent: Equatable, Sendable {
   /// The firings from the first outside event to this one, this one included.
   package let path: [String]
   package let events: [EventReference]
+  /// It waits until then; nil: it does not.
+  let notBefore: Timestamp?
+  /// What it shares a limit of concurrency with.
+  let lane: String?
 
   init(_ decision: Decision, kind: String, bus: String, generation: String) {
     let sensor = decision.trigger.sensor
@@ -35,6 +39,8 @@ package struct Intent: Equatable, Sendable {
     hops = decision.hops
     path = decision.path + [decision.trigger.description]
     events = decision.events
+    notBefore = decision.notBefore
+    lane = decision.lane
   }
 }
 
@@ -63,16 +69,26 @@ extension Intent {
     bus = intent.bus
     generation = intent.generation
     events = intent.events
+    notBefore = intent.notBefore
+    lane = intent.lane
     self.hops = hops
     self.path = path
   }
 
   var json: JSON {
-    [
-      "id": .string(id.text), "trigger": trigger.json, "kind": .string(kind), "bus": .string(bus),
-      "generation": .string(generation), "hops": JSON(hops),
-      "path": .array(path.map { .string($0) }), "events": .array(events.map(\.json)),
+    var members: [JSON.Member] = [
+      .init(key: "id", value: .string(id.text)), .init(key: "trigger", value: trigger.json),
+      .init(key: "kind", value: .string(kind)), .init(key: "bus", value: .string(bus)),
+      .init(key: "generation", value: .string(generation)),
+      .init(key: "hops", value: JSON(hops)),
+      .init(key: "path", value: .array(path.map { .string($0) })),
+      .init(key: "events", value: .array(events.map(\.json))),
     ]
+    if let notBefore {
+      members.append(.init(key: "notBefore", value: JSON(Int(notBefore.nanoseconds))))
+    }
+    if let lane { members.append(.init(key: "lane", value: .string(lane))) }
+    return .object(members)
   }
 
   init?(_ json: JSON) {
@@ -91,6 +107,8 @@ extension Intent {
     self.hops = hops
     self.path = path
     self.events = events.compactMap(\.self)
+    notBefore = json["notBefore"]?.integer.map { Timestamp(nanoseconds: Int64($0)) }
+    lane = json["lane"]?.asText
   }
 }
 
@@ -156,5 +174,94 @@ extension JSON {
     guard let items else { return nil }
     let texts = items.compactMap(\.asText)
     return texts.count == items.count ? texts : nil
+  }
+}
+
+extension WindowID {
+  var json: JSON {
+    [
+      "trigger": trigger.json, "kind": .string(kind.rawValue), "key": .string(key),
+    ]
+  }
+
+  init?(_ json: JSON) {
+    guard let trigger = json["trigger"].flatMap({ TriggerID($0) }),
+      let kind = json["kind"]?.asText.flatMap({ Kind(rawValue: $0) }), let key = json["key"]?.asText
+    else { return nil }
+    self.init(trigger: trigger, kind: kind, key: key)
+  }
+}
+
+extension Window {
+  var json: JSON {
+    [
+      "opened": opened.json, "due": due.map(\.json) ?? .null,
+      "events": .array(events.map(\.json)), "count": JSON(count),
+      "lane": lane.map { .string($0) } ?? .null,
+    ]
+  }
+
+  init?(_ json: JSON) {
+    guard let opened = Timestamp(json["opened"]), let count = json["count"]?.integer,
+      let events = json["events"]?.items?.map({ EventReference($0) }), !events.contains(nil)
+    else { return nil }
+    self.init(
+      opened: opened,
+      due: Timestamp(json["due"]),
+      events: events.compactMap(\.self),
+      count: count,
+      lane: json["lane"]?.asText
+    )
+  }
+}
+
+extension WindowChange {
+  var json: JSON {
+    switch self {
+    case .add(let event, let due, let lane):
+      [
+        "add": event.json, "due": due.map(\.json) ?? .null,
+        "lane": lane.map { .string($0) } ?? .null,
+      ]
+    case .replace(let events, let opened, let due, let lane):
+      [
+        "replace": .array(events.map(\.json)), "opened": opened.json,
+        "due": due.map(\.json) ?? .null, "lane": lane.map { .string($0) } ?? .null,
+      ]
+    case .take(let places, let due):
+      ["take": .array(places.map { JSON($0) }), "due": due.map(\.json) ?? .null]
+    case .count(let count, let opened, let due):
+      ["count": JSON(count), "opened": opened.json, "due": due.map(\.json) ?? .null]
+    case .close: ["close": true]
+    }
+  }
+
+  init?(_ json: JSON) {
+    let (due, lane) = (Timestamp(json["due"]), json["lane"]?.asText)
+    if let event = json["add"].flatMap({ EventReference($0) }) {
+      self = .add(event, due: due, lane: lane)
+    } else if let events = json["replace"]?.items?.map({ EventReference($0) }),
+      !events.contains(nil), let opened = Timestamp(json["opened"])
+    {
+      self = .replace(events.compactMap(\.self), opened: opened, due: due, lane: lane)
+    } else if let places = json["take"]?.items?.map(\.integer), !places.contains(nil) {
+      self = .take(places.compactMap(\.self), due: due)
+    } else if let count = json["count"]?.integer, let opened = Timestamp(json["opened"]) {
+      self = .count(count, opened: opened, due: due)
+    } else if json["close"] == true {
+      self = .close
+    } else {
+      return nil
+    }
+  }
+}
+
+extension Timestamp {
+  /// Nanoseconds since 1970.
+  var json: JSON { JSON(Int(nanoseconds)) }
+
+  init?(_ json: JSON?) {
+    guard let number = json?.integer else { return nil }
+    self.init(nanoseconds: Int64(number))
   }
 }

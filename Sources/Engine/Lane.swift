@@ -100,11 +100,54 @@ struct Lane: Equatable, Sendable {
     self.spill = spill
   }
 
-  /// The next firing to run; nil when none waits or enough run.
-  mutating func next() -> Intent? {
-    guard hasRoom, let entry = waiting.popFirst() else { return nil }
+  enum Next {
+    case run(Intent)
+    /// Enough of its key are unfinished: it is not to be carried out.
+    case skip(Intent)
+    /// The first of those that wait may run then.
+    case later(Timestamp)
+    /// As many of each key that waits as may be are unfinished.
+    case busy
+    /// None waits, or enough run.
+    case nothing
+  }
+
+  /// The next firing to run, or why there is none.
+  /// - Parameter busy: how many are unfinished by key; kept up to date.
+  mutating func next(
+    _ limit: ConcurrencyLimit?,
+    _ busy: inout [String: Int],
+    at now: Timestamp
+  ) -> Next {
+    guard hasRoom, let first = waiting.first else { return .nothing }
+    if let due = first.intent.notBefore, due > now { return .later(due) }
+    guard let limit else { return .run(start(0)) }
+    // Those of other keys overtake one whose key is busy.
+    for index in waiting.indices {
+      let intent = waiting[index].intent
+      if let due = intent.notBefore, due > now { return .later(due) }
+      let key = intent.lane ?? ""
+      if busy[key, default: 0] < limit.count {
+        busy[key, default: 0] += 1
+        return .run(start(index))
+      }
+      if limit.mode == .skip { return .skip(start(index)) }
+    }
+    return .busy
+  }
+
+  private mutating func start(_ index: Int) -> Intent {
+    let entry = waiting.remove(at: index)
     running[entry.intent.id] = entry
     return entry.intent
+  }
+
+  /// How many were begun and have not ended, by key.
+  var unfinished: [String: Int] {
+    var count: [String: Int] = [:]
+    for entry in running.values { count[entry.intent.lane ?? "", default: 0] += 1 }
+    for one in followed.values { count[one.entry.intent.lane ?? "", default: 0] += 1 }
+    return count
   }
 
   /// Takes note that a firing was started, which makes room for the next.

@@ -15,6 +15,7 @@ package import Sensor
 ///                 how far an event source has come
 ///     6 letters   {"drop": [id], "retry": [id]}: dead letters that are no more, and those to be
 ///                 tried again when the engine runs
+///     7 tick      {}: log time has come this far although nothing else happened
 ///
 /// A decision is one record, so that the events consumed, the slots changed and the firings
 /// intended are on the log together or not at all.
@@ -25,6 +26,7 @@ package enum NoteKind {
   package static let release: UInt8 = 4
   package static let places: UInt8 = 5
   package static let letters: UInt8 = 6
+  package static let tick: UInt8 = 7
 }
 
 package struct NoteError: Error, Equatable, CustomStringConvertible {
@@ -192,6 +194,7 @@ extension SlotChange {
     case .clear(let trigger): ["clear": trigger.json]
     case .drop(let trigger, let dependency):
       ["drop": trigger.json, "dependency": .string(dependency)]
+    case .window(let id, let change): ["window": id.json, "change": change.json]
     }
   }
 
@@ -206,6 +209,10 @@ extension SlotChange {
       let dependency = json["dependency"]?.asText
     {
       self = .drop(trigger, dependency: dependency)
+    } else if let id = json["window"].flatMap({ WindowID($0) }),
+      let change = json["change"].flatMap({ WindowChange($0) })
+    {
+      self = .window(id, change)
     } else {
       return nil
     }

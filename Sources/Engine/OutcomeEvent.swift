@@ -111,6 +111,49 @@ package enum OutcomeEvent {
     return [.init(key: "result", value: bytes > resultBytes ? note : result)]
   }
 
+  // MARK: Rates and windows
+
+  private static let rateKey = "rateLimit"
+
+  /// What keeps a rate limit over a restart: the mark of the trigger when the firing ended.
+  static func rate(_ mark: Timestamp) -> JSON.Member {
+    .init(key: rateKey, value: ["mark": mark.json])
+  }
+
+  static func rate(_ event: Event) -> Timestamp? {
+    // Few endings have one, and it is looked for in all of them.
+    guard event.data.contains(text: #""rateLimit":{"mark":"#) else { return nil }
+    return Timestamp((try? JSON(parsing: event.data))?[rateKey]?["mark"])
+  }
+
+  /// The notice that a window was given up because there were too many: `signalbox.window.evicted`.
+  /// Data: `sensor`, `trigger`, `kind`, `key`, `events` (their ids, the first 1000), `count`.
+  static func evicted(_ window: WindowID, _ events: [EventReference], at time: Timestamp) -> Event {
+    let sensor = window.trigger.sensor
+    let data: JSON = [
+      "sensor": .string(sensor.name), "trigger": .string(window.trigger.name),
+      "kind": .string(window.kind.rawValue), "key": .string(window.key),
+      "events": .array(events.prefix(1000).map { .string($0.eventID) }),
+      "count": JSON(events.count),
+    ]
+    return Event(
+      id: Event.stableID(
+        "window evicted",
+        window.trigger.description,
+        window.kind.rawValue,
+        window.key,
+        events.first?.place ?? "",
+        events.last?.place ?? ""
+      ),
+      namespace: sensor.namespace,
+      source: noticeSource,
+      type: "signalbox.window.evicted",
+      subject: "window.evicted",
+      time: time,
+      data: data.encoded()
+    )
+  }
+
   // MARK: What failed for good
 
   private static let letterKey = "deadLetter"
@@ -283,5 +326,18 @@ package enum OutcomeEvent {
       time: time,
       data: data.encoded()
     )
+  }
+}
+
+extension [UInt8] {
+  fileprivate func contains(text: String) -> Bool {
+    let wanted = Array(text.utf8)
+    guard count >= wanted.count, let first = wanted.first else { return false }
+    var place = startIndex
+    while let next = self[place...].firstIndex(of: first) {
+      if self[next...].starts(with: wanted) { return true }
+      place = next + 1
+    }
+    return false
   }
 }

@@ -15,7 +15,9 @@ import Sensor
 ///                 "followed": [[position, number, position of the started event], ...],
 ///                 "spill": [position, number, oldest position]}],
 ///      "places": {"ns/bus/source/event": {key: value}},
-///      "letters": [dead letter], "owed": [intent of a dlqTrigger that no decision has yet]}
+///      "letters": [dead letter], "owed": [intent of a dlqTrigger that no decision has yet],
+///      "windows": [{"window": window's name, "content": window}],
+///      "rates": [{"trigger": trigger, "mark": nanoseconds}]}
 ///
 /// Snapshots without a version are of the first; what they do not have is empty.
 ///
@@ -35,6 +37,8 @@ struct Snapshot: Equatable {
   var places: [String: [String: JSON]] = [:]
   var letters: [DeadLetter] = []
   var owed: [Intent] = []
+  var windows: [WindowID: Window] = [:]
+  var rates: [TriggerID: Timestamp] = [:]
 
   /// A snapshot of a later version is refused.
   private static let version = 2
@@ -62,6 +66,8 @@ struct Snapshot: Equatable {
     }
     parked = state.parked
     letters = state.letters.sorted
+    windows = Dictionary(uniqueKeysWithValues: state.slots.windows.all)
+    rates = state.rates
     owed = state.owed.values.sorted { $0.id.text < $1.id.text }
     lanes = state.lanes.mapValues { lane in
       SavedLane(
@@ -88,6 +94,9 @@ struct Snapshot: Equatable {
     holds.records["followed firings"] = Set(
       lanes.values.flatMap { $0.followed.flatMap { [$0.place.record, $0.started] } }
     )
+    holds.records["windows"] = Set(
+      windows.values.flatMap { $0.events.compactMap { Position($0.place) } }
+    )
     holds.records["dead letters"] = Set(letters.flatMap { [$0.place] + $0.events })
     holds.records["owed firings"] = Set(
       owed.flatMap { $0.events.compactMap { Position($0.place) } }
@@ -102,17 +111,18 @@ extension Snapshot {
     let starts = starts.sorted { $0.key.description < $1.key.description }.map {
       JSON.Member(key: $0.key.description, value: text($0.value))
     }
-    let slots: [JSON] = slots.map {
+    let slots: [JSON] = slots.sorted { $0.key.description < $1.key.description }.map {
       ["trigger": $0.key.json, "events": .array($0.value.map(\.json))]
     }
-    let parked: [JSON] = parked.map {
+    let parked: [JSON] = parked.sorted { $0.key.description < $1.key.description }.map {
       [
         "sensor": .string($0.key.description), "at": text($0.value.position),
         "since": JSON(Int($0.value.since.nanoseconds)),
         "dependencies": encode($0.value.dependencies),
       ]
     }
-    let lanes: [JSON] = lanes.map { trigger, lane in
+    let sorted = lanes.sorted { $0.key.description < $1.key.description }
+    let lanes: [JSON] = sorted.map { trigger, lane in
       [
         "trigger": trigger.json,
         "firings": .array(lane.firings.map { [text($0.record), JSON($0.number)] }),
@@ -131,6 +141,16 @@ extension Snapshot {
       "sensors": .object(encode(sensors)), "starts": .object(starts), "slots": .array(slots),
       "parked": .array(parked), "lanes": .array(lanes), "places": .object(encode(places)),
       "letters": .array(letters.map(\.json)), "owed": .array(owed.map(\.json)),
+      "windows": .array(
+        windows.sorted { $0.key < $1.key }.map {
+          ["window": $0.key.json, "content": $0.value.json]
+        }
+      ),
+      "rates": .array(
+        rates.sorted { $0.key.description < $1.key.description }.map {
+          ["trigger": $0.key.json, "mark": $0.value.json]
+        }
+      ),
     ]
     return Note(kind: NoteKind.snapshot, bytes: json.encoded())
   }
@@ -169,6 +189,18 @@ extension Snapshot {
     guard !saved.contains(nil), !owed.contains(nil) else { throw Self.unknown }
     letters = saved.compactMap(\.self)
     self.owed = owed.compactMap(\.self)
+    for entry in json["windows"]?.items ?? [] {
+      guard let id = entry["window"].flatMap({ WindowID($0) }),
+        let window = entry["content"].flatMap({ Window($0) })
+      else { throw Self.unknown }
+      windows[id] = window
+    }
+    for entry in json["rates"]?.items ?? [] {
+      guard let trigger = entry["trigger"].flatMap({ TriggerID($0) }),
+        let mark = Timestamp(entry["mark"])
+      else { throw Self.unknown }
+      rates[trigger] = mark
+    }
     for slot in slots {
       guard let trigger = slot["trigger"].flatMap({ TriggerID($0) }),
         let events = slot["events"]?.items?.map({ EventReference($0) }), !events.contains(nil)

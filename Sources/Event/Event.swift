@@ -128,7 +128,7 @@ package struct Cause: Equatable, Sendable {
 package struct FiringID: Hashable, Sendable, CustomStringConvertible {
   package let text: String
 
-  /// SHA-256 over namespace, sensor, trigger, replay number and the dependencies sorted by name,
+  /// SHA-256 over namespace, sensor, trigger, replay number and the sorted dependencies,
   /// each part length-prefixed, cut to 20 bytes.
   package init(
     namespace: String,
@@ -140,7 +140,9 @@ package struct FiringID: Hashable, Sendable, CustomStringConvertible {
     var hasher = SHA256.Hasher()
     for part in [namespace, sensor, trigger, String(replay)] { hasher.update(lengthPrefixed: part) }
     hasher.update(lengthPrefixed: String(dependencies.count))
-    for dependency in dependencies.sorted(by: { $0.name < $1.name }) {
+    for dependency in dependencies.sorted(by: {
+      ($0.name, $0.source, $0.eventID) < ($1.name, $1.source, $1.eventID)
+    }) {
       hasher.update(lengthPrefixed: dependency.name)
       hasher.update(lengthPrefixed: dependency.source)
       hasher.update(lengthPrefixed: dependency.eventID)

@@ -7,6 +7,8 @@ package struct SensorManifest: Sendable {
   package let mark: Mark
   package let dependencies: [DependencyManifest]
   package let triggers: [TriggerManifest]
+  /// `signalbox.suspend`: no firing of its triggers is started.
+  package let isSuspended: Bool
   /// `signalbox.tests`.
   package let tests: [TestManifest]
   /// The whole document, so that it can be read again with a change in it.
@@ -145,7 +147,7 @@ extension DocumentReader {
     for key in ["errorOnFailedRound", "loggingFields"] where spec.contains(key) {
       spec.report(.info, key, "has no effect, here as in Argo Events")
     }
-    let tests = tests(spec)
+    let own = own(spec)
     let dependencies = spec.blocks("dependencies").map(dependency)
     if dependencies.isEmpty, !spec.contains("dependencies") || spec.list("dependencies") != nil {
       spec.error("dependencies", "found none, expected at least one")
@@ -166,18 +168,20 @@ extension DocumentReader {
       mark: identity.mark,
       dependencies: dependencies,
       triggers: triggers,
-      tests: tests,
+      isSuspended: own.isSuspended,
+      tests: own.tests,
       document: identity.document
     )
   }
 
   /// What a sensor says under `signalbox`.
-  private func tests(_ spec: Block) -> [TestManifest] {
-    guard let own = spec.block("signalbox") else { return [] }
+  private func own(_ spec: Block) -> (isSuspended: Bool, tests: [TestManifest]) {
+    guard let own = spec.block("signalbox") else { return (false, []) }
     own.notSupportedYet("compat")
+    let isSuspended = own.bool("suspend") ?? false
     let tests = own.blocks("tests").map { TestManifest(from: $0) }
     own.finish()
-    return tests
+    return (isSuspended, tests)
   }
 
   private func dependency(_ block: Block) -> DependencyManifest {

@@ -57,6 +57,8 @@ package struct TestFiring: Sendable {
   package let payload: Node?
   /// Some of the trigger's fields as parameters leave them; mappings may leave out keys.
   package let fields: Node?
+  /// When it starts, in RFC 3339; nil: not looked at.
+  package let time: String?
   package let mark: Mark
   package let path: String
 }
@@ -137,6 +139,7 @@ extension TestFiring {
     events = block.stringMap("events")
     payload = block.node("payload")
     fields = block.node("fields")
+    time = block.string("at")
     mark = block.mark
     path = block.path
     block.finish()

@@ -26,6 +26,7 @@ package struct TriggerManifest: Sendable {
   package let policyStatusAllow: [Int]?
   /// `dlqTrigger`: fires when this one has failed for good (spec section 4.7); at most one.
   package let deadLetterTrigger: [TriggerManifest]
+  package let flow: FlowManifest
   package let mark: Mark
   package let path: String
 }
@@ -113,9 +114,10 @@ extension DocumentReader {
     let retry = block.block("retryStrategy").map(backoff)
     let policy = policy(block)
     delivery(block)
-    block.notSupportedYet("rateLimit")
+    let rate = block.block("rateLimit").flatMap(rateLimit)
     let last = block.block("dlqTrigger").map { deadLetterTrigger($0, dependencies) }
-    signalbox(block)
+    var flow = flow(block, names)
+    flow.rate = rate
     block.finish()
 
     let name = template?.requiredString("name") ?? ""
@@ -147,6 +149,7 @@ extension DocumentReader {
       retryStrategy: retry,
       policyStatusAllow: policy?.statusAllow ?? templatePolicy?.statusAllow,
       deadLetterTrigger: last.map { [$0] } ?? [],
+      flow: flow,
       mark: template?.mark ?? block.mark,
       path: block.path
     )

@@ -33,6 +33,10 @@ package struct Instruments: Sendable {
   package let loopsStopped: Counter
   /// `sensor`, `part`, `kind`: firings and events that became dead letters.
   package let deadLetters: Counter
+  /// `sensor`, `trigger`, `hold`: firings in memory that wait for it to end.
+  package let held: Gauge
+  /// `sensor`, `trigger`, `why`: events that a window let go without a firing.
+  package let letGo: Counter
 
   /// `source`, `event`, `number`, `of`: what sources say of what they read, such as the `lag` of a
   /// partition.
@@ -125,6 +129,16 @@ package struct Instruments: Sendable {
       "signalbox_dead_letters_total",
       help: "Firings of a trigger that failed, and events that a dependency could not judge.",
       labels: ["sensor", "part", "kind"]
+    )
+    held = metrics.gauge(
+      "signalbox_firings_held",
+      help: "Firings that are held back, by what holds them.",
+      labels: ["sensor", "trigger", "hold"]
+    )
+    letGo = metrics.counter(
+      "signalbox_window_events_let_go_total",
+      help: "Events that passed and did not fire: throttled, superseded, expired or evicted.",
+      labels: ["sensor", "trigger", "why"]
     )
     loopsStopped = metrics.counter(
       "signalbox_loops_stopped_total",

@@ -158,6 +158,7 @@ package struct Rehearsal {
       coverage.see(event, stage.reasons[event.id] ?? [:])
     }
     stage.advance(by: test.wait)
+    stage.end()
     firings = stage.firings.count
     keep(coverage, of: part.sensor)
     return Verdict(stage).differences(from: test)

@@ -1,3 +1,4 @@
+import Event
 import JSON
 import Manifest
 
@@ -44,10 +45,13 @@ struct Verdict {
       return [Difference(place, expected: "the parameters fit", found: problem)]
     }
     var differences: [Difference] = []
+    if let time = expected.time, Timestamp(rfc3339: time) != fired.time {
+      differences.append(Difference(place + ".at", expected: time, found: "\(fired.time)"))
+    }
     if let events = expected.events {
       let wanted = JSON.object(events.map { .init(key: $0.key, value: .string($0.value)) })
       let found = JSON.object(
-        fired.events.map { .init(key: $0.dependency, value: .string($0.id)) }
+        fired.eventsByDependency.map { .init(key: $0.dependency, value: .string($0.ids)) }
       )
       differences += Comparison.differences(
         wanted,
@@ -112,10 +116,10 @@ struct Verdict {
     }
     for trigger in stage.triggers {
       let wanted = state.first { $0.trigger == trigger }?.held ?? []
-      let found = stage.held(by: trigger).sorted { $0.key < $1.key }
+      let found = stage.held(by: trigger)
       differences += Comparison.differences(
         .object(wanted.map { .init(key: $0.key, value: .string($0.value)) }),
-        .object(found.map { .init(key: $0.key, value: .string($0.value)) }),
+        .object(found.map { .init(key: $0.dependency, value: .string($0.ids)) }),
         at: "state.\(trigger)",
         isPartial: false
       )

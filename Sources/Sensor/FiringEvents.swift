@@ -1,5 +1,5 @@
 package import Event
-import JSON
+package import JSON
 import Manifest
 
 /// The events of one firing, each parsed at most once.
@@ -8,8 +8,30 @@ package struct FiringEvents {
   private var documents: [String: JSONDocument] = [:]
   private var contexts: [String: JSONDocument] = [:]
 
-  package init(_ events: [(dependency: String, event: Event)]) {
-    self.events = Dictionary(events.map { ($0.dependency, $0.event) }) { _, later in later }
+  /// - Parameter asLists: whether the data of a dependency are a list of the data of all its
+  ///   events, however many these are. The context is that of the last.
+  package init(_ events: [(dependency: String, event: Event)], asLists: Bool = false) {
+    var latest = Dictionary(events.map { ($0.dependency, $0.event) }) { _, later in later }
+    if asLists {
+      let lists = Self.lists(events)
+      for member in lists {
+        latest[member.key]?.data = member.value.encoded()
+        latest[member.key]?.dataContentType = "application/json"
+      }
+    }
+    self.events = latest
+  }
+
+  /// The data of all events, in lists by dependency; what is no JSON is text.
+  package static func lists(_ events: [(dependency: String, event: Event)]) -> [JSON.Member] {
+    var order: [String] = []
+    var lists: [String: [JSON]] = [:]
+    for (dependency, event) in events {
+      if lists[dependency] == nil { order.append(dependency) }
+      let text = JSON.string(String(decoding: event.data, as: UTF8.self))
+      lists[dependency, default: []].append((try? JSON(parsing: event.data)) ?? text)
+    }
+    return order.map { JSON.Member(key: $0, value: .array(lists[$0] ?? [])) }
   }
 
   subscript(dependency: String) -> Event? { events[dependency] }

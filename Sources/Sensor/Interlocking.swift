@@ -42,6 +42,8 @@ package struct EventReference: Equatable, Sendable {
 /// (trigger, dependency), the latest event wins (spec section 3.7).
 package struct Slots: Equatable, Sendable {
   package private(set) var held: [TriggerID: [String: EventReference]] = [:]
+  /// Those that wait otherwise: `correlate`, `batch`, `debounce` and their like.
+  package var windows = Windows()
 
   package init() {}
 
@@ -54,6 +56,7 @@ package struct Slots: Equatable, Sendable {
     case .drop(let trigger, let dependency):
       held[trigger]?[dependency] = nil
       if held[trigger]?.isEmpty == true { held[trigger] = nil }
+    case .window(let id, let change): windows.apply(id, change)
     }
   }
 }
@@ -65,6 +68,7 @@ package enum SlotChange: Equatable, Sendable {
   case clear(TriggerID)
   /// One slot is emptied: its dependency was edited, or its trigger began anew at a set time.
   case drop(TriggerID, dependency: String)
+  case window(WindowID, WindowChange)
 }
 
 /// A trigger whose condition came true.
@@ -72,10 +76,21 @@ package struct Decision: Equatable, Sendable {
   package let trigger: TriggerID
   /// In the order of the sensor's dependencies.
   package let events: [EventReference]
+  /// Log time before which it does not run; nil: at once.
+  package let notBefore: Timestamp?
+  /// What it shares a limit of concurrency with; nil: all firings of the trigger.
+  package let lane: String?
 
-  package init(trigger: TriggerID, events: [EventReference]) {
+  package init(
+    trigger: TriggerID,
+    events: [EventReference],
+    notBefore: Timestamp? = nil,
+    lane: String? = nil
+  ) {
     self.trigger = trigger
     self.events = events
+    self.notBefore = notBefore
+    self.lane = lane
   }
 
   /// The firings from the first outside event to this one, this one included.
@@ -95,6 +110,21 @@ package struct Step: Sendable {
   package var changes: [SlotChange] = []
   /// Of dependencies that the index could not rule out, or of all that wait for the event.
   package var verdicts: [Verdict] = []
+  package var remarks: [Remark] = []
+
+  /// Why an event that passed did not fire, beyond slots.
+  package enum Remark: Sendable {
+    /// One too many (`throttle`).
+    case throttled(TriggerID, [EventReference])
+    /// A later one took their place (`debounce`, `correlate` with `latest`).
+    case superseded(TriggerID, [EventReference])
+    /// What they waited for did not come in time (`correlate`).
+    case expired(TriggerID, [EventReference])
+    /// There was no room for them any longer.
+    case evicted(WindowID, [EventReference])
+    /// It has no key.
+    case unkeyed(TriggerID, EventReference, why: String)
+  }
 
   /// How one dependency judged the event.
   package struct Verdict: Sendable {
@@ -122,6 +152,10 @@ package struct Interlocking: Sendable {
   /// Takes a sensor out, if there is one of that name.
   package mutating func remove(_ id: SensorID) { index.remove(id) }
 
+  func rule(of trigger: TriggerID) -> TriggerRule? {
+    index[trigger.sensor]?.triggers.first { $0.id == trigger }
+  }
+
   /// Whether some sensor waits for events of `key`.
   package func isAwaited(_ key: EventKey) -> Bool { index.isAwaited(key) }
 
@@ -133,6 +167,7 @@ package struct Interlocking: Sendable {
   ///   - dependency: the only one, by its name, at which it arrives; nil: all that take it.
   ///   - isExhaustive: whether to ask also those of whom the index knows that they refuse the event,
   ///     so that the verdicts say why.
+  ///   - trigger: the only one that it reaches; nil: all that wait for it.
   ///   - isActive: whether a sensor reads from here on already.
   package func step(
     _ event: Event,
@@ -142,6 +177,7 @@ package struct Interlocking: Sendable {
     replay: Int = 0,
     dependency only: String? = nil,
     isExhaustive: Bool = false,
+    trigger reached: TriggerID? = nil,
     isActive: (SensorID) -> Bool
   ) -> Step {
     var step = Step()
@@ -168,22 +204,31 @@ package struct Interlocking: Sendable {
         time: time ?? event.time
       )
       for rule in sensor.triggers where rule.condition.indices.contains(position) {
-        arrive(reference, rule, sensor, &slots, &step)
+        if let reached, reached != rule.id { continue }
+        do throws(KeyError) {
+          let arrival = try arrival(reference, event, dependency, rule, sensor)
+          arrive(arrival, &slots, &step)
+        } catch { step.remarks.append(.unkeyed(rule.id, reference, why: error.description)) }
       }
     }
     return step
   }
 
-  private func arrive(
-    _ event: EventReference,
-    _ rule: TriggerRule,
-    _ sensor: SensorPlan,
-    _ slots: inout Slots,
-    _ step: inout Step
-  ) {
+  private func arrive(_ arrival: Arrival, _ slots: inout Slots, _ step: inout Step) {
+    switch arrival.rule.timing.gathering {
+    case .slots: take(arrival, &slots, &step)
+    case .correlate(let correlation): correlate(correlation, arrival, &slots, &step)
+    case .absent(let absence): lookOut(absence, arrival, &slots, &step)
+    case .batch(let batch): collect(batch, arrival, &slots, &step)
+    }
+  }
+
+  /// The event takes its slot.
+  private func take(_ arrival: Arrival, _ slots: inout Slots, _ step: inout Step) {
+    let (event, rule, sensor) = (arrival.event, arrival.rule, arrival.sensor)
     // Without `&&` there is nothing to wait for: each event fires alone (spec section 3.6).
     if rule.condition.isPureOr {
-      step.decisions.append(Decision(trigger: rule.id, events: [event]))
+      fire([event], arrival, &slots, &step)
       return
     }
     if let now = event.time, !rule.resets.isEmpty {
@@ -200,7 +245,7 @@ package struct Interlocking: Sendable {
     let change: SlotChange
     if rule.condition.evaluate({ held[names[$0]] != nil }) {
       // The firing takes everything that was held, also what the condition could do without.
-      step.decisions.append(Decision(trigger: rule.id, events: names.compactMap { held[$0] }))
+      fire(names.compactMap { held[$0] }, arrival, &slots, &step)
       guard !slots[rule.id].isEmpty else { return }
       change = .clear(rule.id)
     } else {

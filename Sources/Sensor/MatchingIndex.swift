@@ -35,6 +35,8 @@ struct MatchingIndex: Sendable {
     return (place.sensor, Int(subscription.dependency))
   }
 
+  subscript(id: SensorID) -> SensorPlan? { placesByName[id].flatMap { places[$0]?.sensor } }
+
   func isAwaited(_ key: EventKey) -> Bool { keys[key] != nil }
 
   // MARK: Who comes and goes

@@ -85,11 +85,18 @@ package struct TriggerRule: Sendable {
   package let condition: Condition
   /// When everything that is held is let go (spec section 3.8).
   package let resets: [Cron]
+  package let timing: Timing
 
-  package init(id: TriggerID, condition: Condition, resets: [Cron] = []) {
+  package init(
+    id: TriggerID,
+    condition: Condition,
+    resets: [Cron] = [],
+    timing: Timing = Timing()
+  ) {
     self.id = id
     self.condition = condition
     self.resets = resets
+    self.timing = timing
   }
 
   /// Whether a reset came after `event` arrived, up to `now`, both in log time. So a reset needs no

@@ -7,6 +7,8 @@ import Sensor
 extension EngineObserver {
   /// Counts by the names of manifests, never by what events hold.
   init(counting instruments: Instruments) {
+    let held = instruments.held
+    let letGo = instruments.letGo
     self.init(
       judged: { sensor, dependency, verdict in
         if verdict == .passed { instruments.matched.increment(["\(sensor)", dependency]) }
@@ -17,6 +19,8 @@ extension EngineObserver {
       stopped: { instruments.loopsStopped.increment(["\($0.sensor)", $0.name]) },
       died: { instruments.deadLetters.increment(["\($0)", $1, $2.rawValue]) }
     )
+    self.held = { held.set(Double($2), ["\($0.sensor)", $0.name, $1.rawValue]) }
+    self.letGo = { letGo.increment(["\($0.sensor)", $0.name, $1], by: $2) }
   }
 }
 

@@ -173,6 +173,9 @@ actor Installation {
       "signalbox_dead_letters",
       help: "Firings and events that failed and wait for a person."
     ) { Double(engine.deadLetterCount) }
+    metrics.gauge("signalbox_windows", help: "Windows of sensors that are open.") {
+      Double(engine.openWindows)
+    }
     LogNumbers(metrics).register(log)
     ProcessNumbers.register(in: metrics)
     let waiting = try await engine.recover()
@@ -338,8 +341,16 @@ actor Installation {
   }
 
   /// What there is, for people and programs on this machine.
-  func status() -> JSON {
-    [
+  func status() async -> JSON {
+    let held: [JSON] = await engine.holds.map { trigger, hold in
+      [
+        "trigger": .string("\(trigger)"), "hold": .string(hold.kind.rawValue),
+        "waiting": JSON(hold.waiting),
+        "until": hold.until.map { .string($0.description) } ?? .null,
+      ]
+    }
+    return [
+      "held": .array(held),
       "committed": log.committed.map { .string($0.description) } ?? .null,
       "lagSeconds": .number("\(engine.lag(at: .now()).inSeconds)"),
       "eventSources": .array(plan.sources.map { .string($0) }),

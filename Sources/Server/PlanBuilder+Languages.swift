@@ -35,15 +35,19 @@ extension PlanBuilder {
     _ key: String
   ) -> Parameter.Template? {
     guard let text else { return nil }
-    let field = parameter.path + ".src." + key
+    return template(text, at: parameter.mark, field: parameter.path + ".src." + key)
+  }
+
+  /// A template over `.Input`; nil where it does not parse.
+  func template(_ text: String, at mark: Mark, field: String) -> Parameter.Template? {
     let template: GoTemplate
     do throws(TemplateError) { template = try GoTemplate(parsing: text) } catch {
-      report(parameter.mark, field, "\(error)")
+      report(mark, field, "\(error)")
       return nil
     }
     for name in template.differingFunctions {
       let why = TemplateFunctions.differences[name] ?? ""
-      diagnostics.add(Diagnostic(.warning, parameter.mark, field: field, "\(name): \(why)"))
+      diagnostics.add(Diagnostic(.warning, mark, field: field, "\(name): \(why)"))
     }
     return { [world] input in
       do throws(TemplateError) {

@@ -202,7 +202,8 @@ struct PlanBuilder {
         let message = "has no effect: without '&&' no event waits for another"
         diagnostics.add(Diagnostic(.warning, reset.mark, field: reset.field, message))
       }
-      return TriggerRule(id: id, condition: condition, resets: resets)
+      let timing = timing(manifest.flow, condition, names)
+      return TriggerRule(id: id, condition: condition, resets: resets, timing: timing)
     } catch {
       report(manifest.mark, manifest.path + ".template.conditions", "\(error)")
       return nil
@@ -233,7 +234,7 @@ struct PlanBuilder {
     }
     let spec = manifest.spec
     let path = manifest.specPath
-    return TriggerPlan(
+    var plan = TriggerPlan(
       id: id,
       bus: sensor.bus,
       kind: manifest.kind,
@@ -258,6 +259,10 @@ struct PlanBuilder {
         return trigger
       }
     )
+    plan.flow = flow(manifest.flow)
+    plan.flow.isSuspended = manifest.flow.isSuspended || sensor.isSuspended
+    plan.listsEvents = manifest.flow.batch != nil || manifest.flow.correlate?.mode == "all"
+    return plan
   }
 
   /// Compiles one parameter. `within` maps its destination to one below the trigger's kind.

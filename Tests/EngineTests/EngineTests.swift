@@ -80,15 +80,16 @@ final class Script: Trigger {
 
   func trigger(
     _ sensor: SensorPlan,
-    _ script: Script,
+    _ script: any Trigger,
     attempts: Int = 1,
-    id: TriggerID? = nil
+    id: TriggerID? = nil,
+    concurrency: Int = 1
   ) -> TriggerPlan {
     TriggerPlan(
       id: id ?? sensor.triggers[0].id,
       bus: "default",
       kind: "script",
-      concurrency: 1,
+      concurrency: concurrency,
       generation: "g",
       retry: RetrySchedule(attempts: attempts, wait: .zero, factor: 1, jitter: 0),
       statusAllow: nil,
@@ -130,8 +131,6 @@ final class Script: Trigger {
   ) async throws -> Set<FiringID> {
     let (log, _) = try EventLog.open(disk: disk, settings)
     let loop = try EventLoop(name: "engine")
-    var logger = Logger(label: "test")
-    logger.logLevel = .critical
     let engine = Engine(
       bus: log,
       places: places,
@@ -139,7 +138,7 @@ final class Script: Trigger {
       loop: loop,
       configuration: configuration,
       observer: EngineObserver(),
-      logger: logger,
+      logger: quiet(),
       clock: clock,
       random: { 0 }
     )
@@ -150,6 +149,12 @@ final class Script: Trigger {
     await log.close()
     loop.stop()
     return waiting
+  }
+
+  func quiet() -> Logger {
+    var logger = Logger(label: "test")
+    logger.logLevel = .critical
+    return logger
   }
 
   func event(_ id: String, _ subject: String) -> Draft {

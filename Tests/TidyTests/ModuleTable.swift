@@ -9,7 +9,7 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
   ("Event", ["TLS", "JSON"]),
   ("Expression", ["CLinux", "CJQ", "CLua", "CRE2", "Posix", "TLS", "JSON"]),
   ("Manifest", ["Posix", "JSON", "Yams"]),
-  ("Sensor", ["Event", "Expression", "JSON", "Manifest"]),
+  ("Sensor", ["Event", "Expression", "JSON", "Manifest", "HeapModule"]),
   ("HTTP", ["CNGHTTP2", "Posix", "TLS", "DequeModule"]),
   ("Bus", ["Event"]),
   ("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus", "JSON"]),
