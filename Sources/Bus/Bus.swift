@@ -140,6 +140,10 @@ package protocol Bus: Sendable {
   /// The durable record at `position`; nil when it is gone or not there yet.
   func record(at position: Position) throws(BusError) -> Record?
 
+  /// A position after which all records are that are not older than `time`, and maybe some that
+  /// are; nil: all there are.
+  func position(before time: Timestamp) -> Position?
+
   /// Where the event of an identity is stored; nil when none is.
   func position(of identity: Event.Identity) -> Position?
 
@@ -163,6 +167,8 @@ package protocol Bus: Sendable {
 
 extension Bus {
   package var snapshot: Position? { nil }
+
+  package func position(before time: Timestamp) -> Position? { nil }
 
   package func hold(_ holds: Holds) {}
 }

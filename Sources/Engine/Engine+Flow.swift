@@ -55,7 +55,8 @@ extension Engine {
   func armTicker() {
     let count = state.slots.windows.count
     progress.withLock { $0.windows = count }
-    let due = state.slots.windows.firstDue { state.starts[$0] != nil }
+    let starts = state.starts
+    let due = state.slots.windows.firstDue { starts[$0] != nil }
     if due == tick?.due { return }
     tick?.task.cancel()
     tick = due.map { due in (due, Task { await tick(at: due) }) }
@@ -77,13 +78,14 @@ extension Engine {
     }
   }
 
-  /// What became due by the time of `record`, which comes first.
-  func elapse(to record: Record, _ work: inout Work) {
+  /// What became due by the time of `record`, some of it; whether there is more.
+  func elapse(to record: Record, _ work: inout Work) -> Bool {
     let (starts, position) = (state.starts, record.position)
-    let step = plan.interlocking.elapse(to: record.time, &work.slots) { sensor in
+    let step = plan.interlocking.elapse(to: record.time, &work.slots, limit: 500) { sensor in
       starts[sensor].map { position > $0 } ?? false
     }
     take(step, &work)
+    return step.isCut
   }
 
   /// Counts what windows let go; what had no room is told by an event, what has no key is kept.

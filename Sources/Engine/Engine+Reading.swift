@@ -62,18 +62,30 @@ extension Engine {
     var unjudged: [Unjudged] = []
     /// Dead letters that are tried again.
     var retried: [String] = []
-  }
 
-  /// Firings in one decision, at about which it is closed: a decision is one record.
-  private static var decisionFirings: Int { 1000 }
+    /// Whether it is to be decided on before more is added: a decision is one record.
+    var isLarge: Bool {
+      intents.count >= 1000 || changes.count + held >= 20_000
+    }
+
+    /// The events of its firings, and those that could not be judged.
+    private var held: Int { intents.reduce(unjudged.count) { $0 + $1.events.count } }
+  }
 
   /// Decides on a batch, makes the decisions durable, then acts on them; false when the bus closed.
   private func consume(_ records: [Record], through last: Position) async -> Bool {
     var work = Work(slots: state.slots)
+    var through = readThrough
     for record in records {
-      elapse(to: record, &work)
+      // What is due comes before what the record itself does.
+      while elapse(to: record, &work) {
+        guard work.isLarge, let place = through else { continue }
+        guard await decide(work, through: place) else { return false }
+        work = Work(slots: state.slots)
+      }
       if case .event(let event) = record.content { match(event, at: record, &work) }
-      guard work.intents.count >= Self.decisionFirings else { continue }
+      through = record.position
+      guard work.isLarge else { continue }
       guard await decide(work, through: record.position) else { return false }
       work = Work(slots: state.slots)
     }

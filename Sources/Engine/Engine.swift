@@ -160,10 +160,38 @@ package actor Engine {
 
   /// Makes it durable that `plan` holds from here on.
   private func record(_ plan: EnginePlan) async throws {
-    guard let note = state.adopting(plan.interlocking) else { return }
+    guard var note = state.adopting(plan.interlocking) else { return }
+    for sensor in plan.interlocking.sensors where state.isNew(sensor.id) {
+      note.from[sensor.id] = try place(before: sensor.start)
+    }
     let appended = try await bus.append([.note(note.note)])
     if let position = appended.first?.position {
       try state.fold(Record(position: position, time: clock(), content: .note(note.note)))
+    }
+  }
+
+  /// The last record that a new sensor is not to read; nil: what there is now.
+  private func place(before start: SensorPlan.Start) throws -> Position? {
+    // Of the embedded log, which counts from 1.
+    let nothing = Position(offset: 0)
+    switch start {
+    case .now: return nil
+    case .beginning: return nothing
+    case .time(let time):
+      var last = bus.position(before: time)
+      while true {
+        let records = try bus.read(
+          after: last,
+          limit: configuration.batchRecords,
+          bytes: configuration.batchBytes
+        )
+        guard let newest = records.last else { return last ?? nothing }
+        if newest.time < time {
+          last = newest.position
+          continue
+        }
+        return records.last { $0.time < time }?.position ?? last ?? nothing
+      }
     }
   }
 

@@ -114,13 +114,14 @@ package struct EngineState: Equatable, Sendable {
     }
     let added = plan.sensors.keys.filter { sensors[$0] == nil }
     sensors = plan.sensors
-    let returning = added.compactMap { parked[$0]?.position }
+    let returning = added.compactMap { parked[$0]?.position ?? plan.from[$0] }
     if let first = returning.min(), let reached = cursor, first < reached {
       for (sensor, start) in starts { starts[sensor] = max(start, reached) }
       cursor = first
     }
     for sensor in added {
-      starts[sensor] = parked.removeValue(forKey: sensor)?.position ?? record.position
+      let place = parked.removeValue(forKey: sensor)?.position ?? plan.from[sensor]
+      starts[sensor] = place ?? record.position
     }
     planned = record.position
   }
@@ -189,6 +190,9 @@ package struct EngineState: Equatable, Sendable {
     if fingerprints == sensors && changes.isEmpty { return nil }
     return PlanNote(sensors: fingerprints, changes: changes)
   }
+
+  /// Whether a sensor has no place on the bus yet.
+  func isNew(_ sensor: SensorID) -> Bool { sensors[sensor] == nil && parked[sensor] == nil }
 
   /// Closes windows whose trigger opens no such windows any longer, or holds events of a dependency
   /// that was edited.

@@ -8,7 +8,8 @@ package import Sensor
 ///     1 decision  {"consumed": position, "firings": [intent], "slots": [change]}, for a replay its
 ///                 number as "replay", and where there are any "unjudged": [event that a filter
 ///                 could not judge] and "retried": [id of a dead letter that is no more]
-///     2 plan      {"sensors": {"ns/name": {"dependency": fingerprint}}, "slots": [change]}
+///     2 plan      {"sensors": {"ns/name": {"dependency": fingerprint}}, "slots": [change]}, and
+///                 "from": {"ns/name": position} for new sensors that begin elsewhere than here
 ///     3 snapshot  see Snapshot.swift: all that was decided before, so that reading begins there
 ///     4 release   {"sensor": "ns/name"}: its place is not kept any longer
 ///     5 places    {"source": "ns/bus/source/event", "places": {key: value, null removes}}:
@@ -101,6 +102,8 @@ package struct PlanNote: Equatable, Sendable {
   /// Fingerprints of the dependencies by sensor and dependency name.
   package var sensors: [SensorID: [String: String]]
   package var changes: [SlotChange]
+  /// The last record that a new sensor does not read, where that is not this one.
+  package var from: [SensorID: Position] = [:]
 
   package init(sensors: [SensorID: [String: String]], changes: [SlotChange]) {
     self.sensors = sensors
@@ -108,8 +111,17 @@ package struct PlanNote: Equatable, Sendable {
   }
 
   package var note: Note {
-    let json: JSON = ["sensors": .object(encode(sensors)), "slots": .array(changes.map(\.json))]
-    return Note(kind: NoteKind.plan, bytes: json.encoded())
+    var members: [JSON.Member] = [
+      .init(key: "sensors", value: .object(encode(sensors))),
+      .init(key: "slots", value: .array(changes.map(\.json))),
+    ]
+    if !from.isEmpty {
+      let places = from.sorted { $0.key.description < $1.key.description }.map {
+        JSON.Member(key: $0.key.description, value: .string($0.value.description))
+      }
+      members.append(.init(key: "from", value: .object(places)))
+    }
+    return Note(kind: NoteKind.plan, bytes: JSON.object(members).encoded())
   }
 
   package init(_ note: Note) throws(NoteError) {
@@ -118,6 +130,12 @@ package struct PlanNote: Equatable, Sendable {
       let changes = json["slots"]?.items?.map({ SlotChange($0) }), !changes.contains(nil)
     else { throw NoteError(description: "a plan record is not in a form this version knows") }
     self.init(sensors: sensors, changes: changes.compactMap(\.self))
+    for (sensor, place) in decodeTexts(json["from"]) {
+      guard let id = SensorID(text: sensor), let position = Position(place) else {
+        throw NoteError(description: "a plan record is not in a form this version knows")
+      }
+      from[id] = position
+    }
   }
 }
 

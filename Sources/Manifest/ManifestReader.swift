@@ -53,6 +53,19 @@ package struct ManifestReader {
     return set
   }
 
+  /// A number for what `paths` hold now: another content very likely has another number, within one
+  /// run of the program.
+  package func fingerprint(of paths: [String]) -> Int {
+    var files: [String] = []
+    for path in paths { collect(path, depth: 0, into: &files) }
+    var hasher = Hasher()
+    for file in files.prefix(Limits.files) {
+      hasher.combine(file)
+      hasher.combine(try? Files.read(file, limit: Limits.fileBytes))
+    }
+    return hasher.finalize()
+  }
+
   private func collect(_ path: String, depth: Int, into files: inout [String]) {
     switch Files.kind(path) {
     case .file: files.append(path)

@@ -9,6 +9,8 @@ package struct SensorManifest: Sendable {
   package let triggers: [TriggerManifest]
   /// `signalbox.suspend`: no firing of its triggers is started.
   package let isSuspended: Bool
+  /// `signalbox.startFrom`: `now`, `beginning` or a time in RFC 3339; nil: `now`.
+  package let startFrom: (text: String, mark: Mark)?
   /// `signalbox.tests`.
   package let tests: [TestManifest]
   /// The whole document, so that it can be read again with a change in it.
@@ -132,14 +134,6 @@ package struct DataFilterManifest: Sendable {
   package let field: String
 }
 
-/// How a firing stands or ends; the last part of an outcome's event name.
-package enum OutcomePhase: String, Sendable, CaseIterable {
-  case started, progress, succeeded, failed, cancelled, skipped, unknown
-
-  /// The event source that outcomes come from.
-  package static let sourceName = "outcomes"
-}
-
 extension DocumentReader {
   func sensor(_ identity: Identity, _ spec: Block) -> SensorManifest {
     let bus = busName(spec)
@@ -168,20 +162,24 @@ extension DocumentReader {
       mark: identity.mark,
       dependencies: dependencies,
       triggers: triggers,
-      isSuspended: own.isSuspended,
-      tests: own.tests,
+      isSuspended: own?.isSuspended ?? false,
+      startFrom: own?.startFrom,
+      tests: own?.tests ?? [],
       document: identity.document
     )
   }
 
   /// What a sensor says under `signalbox`.
-  private func own(_ spec: Block) -> (isSuspended: Bool, tests: [TestManifest]) {
-    guard let own = spec.block("signalbox") else { return (false, []) }
+  private func own(_ spec: Block) -> (
+    isSuspended: Bool, startFrom: (text: String, mark: Mark)?, tests: [TestManifest]
+  )? {
+    guard let own = spec.block("signalbox") else { return nil }
     own.notSupportedYet("compat")
     let isSuspended = own.bool("suspend") ?? false
+    let start = own.string("startFrom").map { (text: $0, mark: own.mark(of: "startFrom")) }
     let tests = own.blocks("tests").map { TestManifest(from: $0) }
     own.finish()
-    return (isSuspended, tests)
+    return (isSuspended, start, tests)
   }
 
   private func dependency(_ block: Block) -> DependencyManifest {

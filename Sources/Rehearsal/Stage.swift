@@ -119,7 +119,6 @@ struct Stage {
   }
 
   private mutating func fire(_ decision: Decision) {
-    for event in decision.events { reasons[event.eventID]?[decision.trigger.name] = nil }
     guard let time = start(of: decision) else {
       for event in decision.events { suspended.insert(event.eventID + " " + decision.trigger.name) }
       return
@@ -171,7 +170,9 @@ struct Stage {
     if let (id, window) = windows.first(where: { $0.id.kind != .correlate }) {
       return "held by \(id.kind.rawValue)" + (window.due.map { " until \($0)" } ?? "")
     }
-    let held = Set(held(by: trigger.id.name).map(\.dependency))
+    // Only what is under the event's own key counts.
+    let own = windows.first { $0.window.events.contains { $0.eventID == event.id } }?.window.events
+    let held = Set(own?.map(\.dependency) ?? self.held(by: trigger.id.name).map(\.dependency))
     let missing = sensor.dependencies.map(\.name).filter {
       wanted.contains($0) && !held.contains($0)
     }

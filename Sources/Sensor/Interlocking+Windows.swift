@@ -97,7 +97,8 @@ extension Interlocking {
   }
 
   /// When the first of these events has waited long enough.
-  private func due(of events: ArraySlice<EventReference>, _ correlation: Correlation) -> Timestamp? {
+  private func due(of events: ArraySlice<EventReference>, _ correlation: Correlation) -> Timestamp?
+  {
     guard let within = correlation.within, let first = events.first?.time else { return nil }
     return first.adding(within)
   }
@@ -204,19 +205,24 @@ extension Interlocking {
   // MARK: Time
 
   /// What log time that has come to `now` does: windows are over, firings that waited come about.
+  /// - Parameter limit: so many windows at most; `isCut` then says that there may be more.
   package func elapse(
     to now: Timestamp,
     _ slots: inout Slots,
+    limit: Int = .max,
     isActive: (SensorID) -> Bool
   ) -> Step {
     var step = Step()
     var later: [WindowID] = []
-    while let (id, due) = slots.windows.popDue(by: now) {
+    var count = 0
+    while !step.isCut, let (id, due) = slots.windows.popDue(by: now) {
       guard isActive(id.trigger.sensor), let rule = rule(of: id.trigger) else {
         later.append(id)
         continue
       }
       expire(id, rule, at: due, &slots, &step)
+      count += 1
+      step.isCut = count >= limit
     }
     for id in later { slots.windows.putBack(id) }
     return step

@@ -111,6 +111,8 @@ package struct Step: Sendable {
   /// Of dependencies that the index could not rule out, or of all that wait for the event.
   package var verdicts: [Verdict] = []
   package var remarks: [Remark] = []
+  /// Whether more is due.
+  package var isCut = false
 
   /// Why an event that passed did not fire, beyond slots.
   package enum Remark: Sendable {

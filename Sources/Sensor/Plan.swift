@@ -1,4 +1,4 @@
-import Event
+package import Event
 package import Expression
 import JSON
 
@@ -114,8 +114,26 @@ package struct SensorPlan: Sendable {
   package let bus: String
   package let dependencies: [Dependency]
   package let triggers: [TriggerRule]
+  package let start: Start
 
-  package init(id: SensorID, bus: String, dependencies: [Dependency], triggers: [TriggerRule]) {
+  /// Where a sensor begins to read that was not there before.
+  package enum Start: Equatable, Sendable {
+    /// With what comes from now on.
+    case now
+    /// With the first event that is still on the bus.
+    case beginning
+    /// With the first event that is not older.
+    case time(Timestamp)
+  }
+
+  package init(
+    id: SensorID,
+    bus: String,
+    dependencies: [Dependency],
+    triggers: [TriggerRule],
+    start: Start = .now
+  ) {
+    self.start = start
     self.id = id
     self.bus = bus
     self.dependencies = dependencies

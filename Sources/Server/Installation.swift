@@ -36,6 +36,8 @@ actor Installation {
   private let metrics = Metrics()
   private let instruments: Instruments
   private var plan: PlanBuilder.Plan
+  /// What the manifests held when they were read last.
+  private var fingerprint: Int
   private(set) var listeners: [Int: Listener] = [:]
   let startup: Startup
   private(set) var console: HTTPServer?
@@ -138,6 +140,7 @@ actor Installation {
         report: { logger.warning("the cluster", metadata: ["message": "\($0)"]) }
       )
     )
+    fingerprint = SensorCompiler.reader(Diagnostics()).fingerprint(of: configuration.manifests)
     guard let plan = parts.builder(Diagnostics()).build(configuration.manifests) else {
       throw Server.Refused()
     }
@@ -276,6 +279,8 @@ actor Installation {
   func reload() async -> Reload {
     accessLog?.reopen()
     let diagnostics = Diagnostics()
+    // Before they are read: what changes meanwhile is noticed.
+    fingerprint = SensorCompiler.reader(Diagnostics()).fingerprint(of: configuration.manifests)
     let next = parts.builder(diagnostics).build(configuration.manifests)
     var messages = diagnostics.sorted.filter { $0.severity != .info }.map(\.description)
     guard let next else { return refused(messages) }
@@ -313,6 +318,12 @@ actor Installation {
       ]
     )
     return Reload(isDone: true, messages: messages)
+  }
+
+  /// Reads them anew if their files hold something else than they did.
+  func reloadIfChanged() async {
+    let now = SensorCompiler.reader(Diagnostics()).fingerprint(of: configuration.manifests)
+    if now != fingerprint { _ = await reload() }
   }
 
   private func refused(_ messages: [String]) -> Reload {

@@ -1,4 +1,5 @@
 import Engine
+import Event
 import Expression
 import JSON
 import Manifest
@@ -61,6 +62,20 @@ extension PlanBuilder {
     }
     timing.spacing = spacing(manifest, used)
     return timing
+  }
+
+  /// Where a new sensor begins to read.
+  func start(_ manifest: SensorManifest) -> SensorPlan.Start {
+    guard let (text, mark) = manifest.startFrom else { return .now }
+    switch text {
+    case "now": return .now
+    case "beginning": return .beginning
+    default:
+      if let time = Timestamp(rfc3339: text) { return .time(time) }
+      let expected = "now, beginning or a time such as 2026-01-01T00:00:00Z"
+      report(mark, "spec.signalbox.startFrom", "found '\(text)', expected \(expected)")
+      return .now
+    }
   }
 
   private func spacing(_ manifest: FlowManifest, _ used: [String]) -> Timing.Spacing {

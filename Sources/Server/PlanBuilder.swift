@@ -123,7 +123,8 @@ struct PlanBuilder {
       id: SensorID(namespace: manifest.namespace, name: manifest.name),
       bus: manifest.bus,
       dependencies: dependencies,
-      triggers: rules
+      triggers: rules,
+      start: start(manifest)
     )
     return (sensor, triggers)
   }

@@ -34,6 +34,8 @@ package struct Server {
     package var clientRate: (perSecond: Int, burst: Int)?
     /// A file that gets a line for each request; nil: none.
     package var accessLog: String?
+    /// Whether manifests are read anew when their files change.
+    package var watchesManifests = false
     /// The kubeconfig of the cluster that triggers act on; nil: as kubectl finds it.
     package var kubeconfig: String?
 
@@ -146,6 +148,7 @@ package struct Server {
     if configuration.takesOver { try takeOver(configuration, ports, sockets, report) }
     let loop = try EventLoop(name: "requests")
     let (handedOver, stopping, reloading) = (try Bell(), stop.raw, reload.raw)
+    let changed = try Bell()
     let installation = try await Installation(
       configuration,
       logger,
@@ -159,15 +162,25 @@ package struct Server {
       report: report
     )
     try await installation.start()
+    let watch = ManifestWatch(
+      paths: configuration.manifests,
+      loop: loop,
+      bell: changed,
+      logger: logger
+    )
+    let watching = configuration.watchesManifests ? Task { await watch.run() } : nil
     waiting: while true {
-      switch await loop.readable(of: [stopping, reloading, handedOver.raw]) {
+      switch await loop.readable(of: [stopping, reloading, changed.raw, handedOver.raw]) {
       case reloading: _ = await installation.reload()
+      case changed.raw: await installation.reloadIfChanged()
       case stopping: break waiting
       default:
         report("another process takes over")
         break waiting
       }
     }
+    watching?.cancel()
+    await watching?.value
     report("shutting down")
     await installation.stop()
     loop.stop()

@@ -38,6 +38,9 @@ struct RunCommand: AsyncParsableCommand {
 
   @OptionGroup(title: "Clients") var clients: ClientOptions
 
+  @Flag(inversion: .prefixedNo, help: "Read manifests anew when their files change.")
+  var watch = true
+
   @Flag(
     help: """
       Take the place of the program that runs on the data folder: receive its listening sockets, \
@@ -106,6 +109,7 @@ struct RunCommand: AsyncParsableCommand {
         allowOutbound: try AllowList(parsing: allowOutbound)
       )
       configuration.takesOver = takeover
+      configuration.watchesManifests = watch
       configuration.bodyMemoryBytes = bodyMemory << 20
       configuration.kubeconfig = kubeconfig
       clients.apply(to: &configuration)

@@ -33,7 +33,7 @@ final class Program {
       [
         "run", folder + "/manifests", "--data", folder + "/data", "--secrets",
         folder + "/secrets", "--listen", "127.0.0.1",
-      ] + options
+      ] + (options.contains("--watch") ? [] : ["--no-watch"]) + options
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.standardOutput = output
     process.standardError = output

@@ -23,6 +23,34 @@ import Testing
     return String(decoding: (answer ?? []).prefix(12), as: UTF8.self)
   }
 
+  @Test("manifests are read anew when their files change, and not when they only look changed")
+  func watched() async throws {
+    try await withTemporaryFolder { folder in
+      let port = try freePort()
+      let file = folder + "/manifests/below/a.yaml"
+      try write(source("a", port), file)
+      let program = try Program(folder, ["--console", "127.0.0.1:0", "--watch"])
+      #expect(post("/a", port) == "HTTP/1.1 202")
+      // As editors do it: another file takes its place.
+      try write(source("b", port), folder + "/manifests/below/.new")
+      let moved = unsafe rename(folder + "/manifests/below/.new", file)
+      #expect(moved == 0)
+      while post("/b", port) != "HTTP/1.1 202" { await Task.yield() }
+      try write(source("b", port), file)
+      try write("kind: nonsense", folder + "/manifests/broken.yaml")
+      while !program.printed.contains("were not reloaded") { await Task.yield() }
+      #expect(post("/b", port) == "HTTP/1.1 202")
+      try Files.remove(folder + "/manifests/broken.yaml")
+      // A folder that is new.
+      try write(source("c", port), folder + "/manifests/more/c.yaml")
+      while post("/c", port) != "HTTP/1.1 202" { await Task.yield() }
+      #expect(program.end() == 0)
+      let events = try signalbox(["events", "--data", folder + "/data"])
+      // b, and c with or without a step between for the file that went.
+      #expect([3, 4].contains(events.output.components(separatedBy: "plan.changed").count))
+    }
+  }
+
   @Test("a reload adds, moves and removes event sources; with an error nothing changes")
   func reload() async throws {
     try await withTemporaryFolder { folder in

@@ -100,6 +100,11 @@ final class TestConnection {
   /// Sends a request and reads its whole answer.
   /// - Throws: `SystemError`; `EPIPE` when the connection ended before that.
   func exchange(_ request: [UInt8]) throws(SystemError) -> (status: Int, isLast: Bool) {
+    try send(request)
+    return try receive()
+  }
+
+  func send(_ request: [UInt8]) throws(SystemError) {
     var sent = 0
     while sent < request.count {
       guard case .bytes(let count) = Socket.send(socket.raw, request, from: sent) else {
@@ -107,6 +112,10 @@ final class TestConnection {
       }
       sent += count
     }
+  }
+
+  /// The next answer.
+  func receive() throws(SystemError) -> (status: Int, isLast: Bool) {
     var answer: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 4096)
     while true {

@@ -316,7 +316,7 @@ struct Case: CustomTestStringConvertible, Sendable {
         + "you mean 'http'?",
       "6:63: error: spec.triggers[0].template.conditionsReset[0].byTime: found nothing, expected a "
         + "mapping with cron",
-      "6:88: error: spec.triggers[0].rateLimit: is not supported yet",
+      "6:99: error: spec.triggers[0].rateLimit.requestsPerUnit: found nothing, expected a number",
       "6:115: error: spec.triggers[0].dlqTrigger.template: found nothing, expected a mapping",
       "6:133: error: spec.triggers[0].policy.k8s.labels: found nothing, expected at least one label",
       "6:154: error: spec.triggers[0].policy.status.allow[0]: found a number, expected "
@@ -333,7 +333,7 @@ struct Case: CustomTestStringConvertible, Sendable {
         + "at least once",
       "6:107: error: spec.triggers[0].signalbox.compat: is not supported yet",
       "6:110: error: spec.triggers[0].signalbox.y: found an unknown key 'y', expected "
-        + "one of compat"
+        + "one of absent, batch, compat, concurrency, correlate, debounce, delay, suspend, throttle"
     ),
     Case(
       sensor(

@@ -17,7 +17,7 @@ import Testing
         - template:
             name: t
             conditions: "\(conditions)"
-            http: {url: http://x.internal/, payload: [{src: {dependencyName: a, dataKey: "#.n"}, dest: n}]}
+            http: {url: http://x.internal/, payload: [{src: {dependencyName: a, dataKey: "#.n", value: none}, dest: n}]}
           \(trigger)
       signalbox:
         tests:
