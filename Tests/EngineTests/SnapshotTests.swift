@@ -60,6 +60,39 @@ extension EngineTests {
     #expect(other.firings.map { $0.events.map(\.event.id) } == [["x39", "y"]])
   }
 
+  @Test("a snapshot of the first version is taken up; one of a later version is refused in words")
+  func versions() async throws {
+    let pair = try sensor("pair", "suite", ["x", "y"], "d0 && d1")
+    let script = Script([.done(result: .null)])
+    let plans = [trigger(pair, script)]
+    var place = ""
+    try await run([pair], plans) { log in
+      place = try await log.append([event("x1", "x")])[0].position.description
+    }
+    func snapshot(_ version: String) -> Note {
+      let text = #"""
+        {\#(version)"asOf":"\#(place)","cursor":"\#(place)","planned":"1","replays":0,
+        "sensors":{"default/pair":{"d0":"d0x","d1":"d1y"}},"starts":{"default/pair":"1"},
+        "slots":[{"trigger":["default","pair","t"],"events":[{"dependency":"d0","source":"suite",
+        "id":"x1","at":"\#(place)","hops":0,"path":[]}]}],"parked":[],"lanes":[],"places":{}}
+        """#
+      return Note(kind: Note.snapshotKind, bytes: Array(text.utf8))
+    }
+    let (log, _) = try EventLog.open(disk: disk, EventLog.Configuration())
+    _ = try await log.append([.note(snapshot(""))])
+    await log.close()
+    try await run([pair], plans) { log in
+      _ = try await log.append([event("y1", "y")])
+      _ = try await events(log, until: "pair/t/succeeded")
+    }
+    #expect(script.firings.map { $0.events.map(\.event.id) } == [["x1", "y1"]])
+    let (later, _) = try EventLog.open(disk: disk, EventLog.Configuration())
+    _ = try await later.append([.note(snapshot(#""version":99,"#))])
+    await later.close()
+    let error = await #expect(throws: NoteError.self) { try await run([pair], plans) { _ in } }
+    #expect(error?.description.contains("version 99, written by a newer Signalbox") == true)
+  }
+
   @Test("a decision on the log keeps when its events arrived")
   func arrivalTimes() throws {
     let trigger = TriggerID(sensor: SensorID(namespace: "default", name: "s"), name: "t")
