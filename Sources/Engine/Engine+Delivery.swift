@@ -45,7 +45,11 @@ extension Engine {
       }
       switch lane.next(flow.concurrency, &busy, at: now) {
       case .nothing: return nil
-      case .busy: return hold(.concurrency)
+      case .busy:
+        if let limit = flow.concurrency, limit.mode == .cancelOlder {
+          for intent in lane.older(than: limit) { stopOlder(intent) }
+        }
+        return hold(.concurrency)
       case .later(let due): return hold(.delay, due)
       case .run(let intent):
         if let rate = flow.rate {
@@ -53,16 +57,18 @@ extension Engine {
         }
         running[intent.id] = Task { finished(intent, await deliver(intent)) }
       case .skip(let intent):
-        running[intent.id] = Task { finished(intent, await skipped(intent)) }
+        let why = "as many firings as may be at once are unfinished (concurrency, mode skip)"
+        running[intent.id] = Task { finished(intent, await leftOut(intent, .skipped, why)) }
+      case .supersede(let intent):
+        let why = "a newer firing of the same key came before it began"
+        running[intent.id] = Task { finished(intent, await leftOut(intent, .cancelled, why)) }
       }
     }
   }
 
-  /// Another firing of its key is unfinished, and the manifest says not to wait for it.
-  private func skipped(_ intent: Intent) async -> Delivery {
-    let why = "as many firings as may be at once are unfinished (concurrency, mode skip)"
-    let ending = Ending(.skipped, attempts: 0, began: clock(), why: why, result: .null)
-    return await settled(intent, ending)
+  /// Ends a firing that is not to be carried out.
+  private func leftOut(_ intent: Intent, _ phase: Phase, _ why: String) async -> Delivery {
+    await settled(intent, Ending(phase, attempts: 0, began: clock(), why: why, result: .null))
   }
 
   private func finished(_ intent: Intent, _ delivery: Delivery) {

@@ -26,6 +26,9 @@ extension Engine {
         followers[id] = Task {
           do {
             let started = try takenUp(intent, startedAt: followed.started)
+            watched[id] = started
+            // It may have to make room for one that waits.
+            pump(intent.trigger)
             unwatched(intent, await follow(intent, started))
           } catch {
             let ending = Ending(
@@ -44,11 +47,14 @@ extension Engine {
 
   /// Watches what `intent` started until it ends.
   func watch(_ intent: Intent, _ started: Started) {
+    watched[intent.id] = started
     followers[intent.id] = Task { unwatched(intent, await follow(intent, started)) }
   }
 
   private func unwatched(_ intent: Intent, _ isSettled: Bool) {
     followers[intent.id] = nil
+    watched[intent.id] = nil
+    stopping.removeValue(forKey: intent.id)?.cancel()
     if isSettled {
       state.end(intent.id, of: intent.trigger)
       payOwed()
@@ -85,17 +91,7 @@ extension Engine {
 
   /// Whether its ending is on the log.
   private func follow(_ intent: Intent, _ started: Started) async -> Bool {
-    let firing = Firing(
-      id: intent.id,
-      namespace: intent.trigger.sensor.namespace,
-      sensor: intent.trigger.sensor.name,
-      trigger: intent.trigger.name,
-      attempt: started.attempts,
-      hops: intent.hops,
-      events: [],
-      payload: nil,
-      isParameterised: plan.triggers[intent.trigger]?.isParameterised ?? false
-    )
+    let firing = firing(of: intent, started)
     var wait = Self.firstWait
     while true {
       let outcome = await started.trigger.follow(firing, started: started.result) { key, data in
@@ -121,6 +117,54 @@ extension Engine {
       await loop.sleep(for: pause)
       if Task.isCancelled { return false }
       wait = after == nil ? min(wait * 2, Self.longestWait) : Self.firstWait
+    }
+  }
+
+  /// A firing without its events, as those see it who follow it.
+  private func firing(of intent: Intent, _ started: Started) -> Firing {
+    Firing(
+      id: intent.id,
+      namespace: intent.trigger.sensor.namespace,
+      sensor: intent.trigger.sensor.name,
+      trigger: intent.trigger.name,
+      attempt: started.attempts,
+      hops: intent.hops,
+      events: [],
+      payload: nil,
+      isParameterised: plan.triggers[intent.trigger]?.isParameterised ?? false
+    )
+  }
+
+  /// Asks the target to stop what an older firing started; its follower sees how it ends. Asked
+  /// again after a restart, as the newer one still waits then.
+  func stopOlder(_ intent: Intent) {
+    guard stopping[intent.id] == nil, let started = watched[intent.id] else { return }
+    stopping[intent.id] = Task {
+      let firing = firing(of: intent, started)
+      var wait = Self.firstWait
+      while !Task.isCancelled {
+        let why = "a newer firing of the same key came"
+        switch await started.trigger.cancel(firing, started: started.result, why: why) {
+        case .asked: return
+        case .refused(let why):
+          logger.warning(
+            "an older firing cannot be stopped; the newer one waits for its end",
+            metadata: [
+              "trigger": "\(intent.trigger)", "firing": "\(intent.id)", "error": "\(why)",
+            ]
+          )
+          return
+        case .retry(let after, let why):
+          logger.info(
+            "an older firing could not be stopped; trying again",
+            metadata: [
+              "trigger": "\(intent.trigger)", "firing": "\(intent.id)", "error": "\(why)",
+            ]
+          )
+          await loop.sleep(for: min(max(after ?? wait, Self.shortestWait), Self.longestWait))
+          wait = min(wait * 2, Self.longestWait)
+        }
+      }
     }
   }
 

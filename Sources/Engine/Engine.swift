@@ -53,6 +53,10 @@ package actor Engine {
   var running: [FiringID: Task<Void, Never>] = [:]
   /// Those that watch what was started.
   var followers: [FiringID: Task<Void, Never>] = [:]
+  /// What they watch.
+  var watched: [FiringID: Started] = [:]
+  /// What asks for the end of those that newer ones wait for.
+  var stopping: [FiringID: Task<Void, Never>] = [:]
   /// Lanes whose reading back from the bus failed.
   var retries: [TriggerID: Task<Void, Never>] = [:]
   /// What decides on the firings of `dlqTrigger`s that endings ask for.
@@ -236,7 +240,9 @@ package actor Engine {
     tick?.task.cancel()
     await tick?.task.value
     (reader, upkeep, paying, wanting, tick) = (nil, nil, nil, nil, nil)
-    let tasks = Array(running.values) + Array(retries.values) + wakes.values.map(\.task)
+    let tasks =
+      Array(running.values) + Array(retries.values) + wakes.values.map(\.task)
+      + Array(stopping.values)
     for task in tasks { task.cancel() }
     for task in tasks { await task.value }
     // Behind them: one that was under way may have become a follower.
@@ -244,6 +250,8 @@ package actor Engine {
     for task in followers.values { await task.value }
     running = [:]
     followers = [:]
+    watched = [:]
+    stopping = [:]
     retries = [:]
     wakes = [:]
     if unrecorded > 0, let cursor = state.cursor {

@@ -19,6 +19,9 @@ package struct ConcurrencyLimit: Equatable, Sendable {
     case queue
     /// Those beyond are not carried out.
     case skip
+    /// The oldest are stopped, in the target's own way, and those that wait are not carried out
+    /// where there are newer ones.
+    case cancelOlder
   }
 
   package let count: Int

@@ -45,6 +45,8 @@ struct Lane: Equatable, Sendable {
   var concurrency = 1
   private(set) var followed: [FiringID: Followed] = [:]
   private(set) var running: [FiringID: Entry] = [:]
+  /// Those among the running that end without being carried out.
+  private var leaving: Set<FiringID> = []
   private(set) var waiting = Deque<Entry>()
   private(set) var spill: Spill?
   /// Those that wait, run or are followed.
@@ -104,6 +106,8 @@ struct Lane: Equatable, Sendable {
     case run(Intent)
     /// Enough of its key are unfinished: it is not to be carried out.
     case skip(Intent)
+    /// Enough newer ones of its key wait behind it: it is not to be carried out.
+    case supersede(Intent)
     /// The first of those that wait may run then.
     case later(Timestamp)
     /// As many of each key that waits as may be are unfinished.
@@ -122,18 +126,27 @@ struct Lane: Equatable, Sendable {
     guard hasRoom, let first = waiting.first else { return .nothing }
     if let due = first.intent.notBefore, due > now { return .later(due) }
     guard let limit else { return .run(start(0)) }
+    var newer = limit.mode == .cancelOlder ? keys(of: waiting) : [:]
     // Those of other keys overtake one whose key is busy.
     for index in waiting.indices {
       let intent = waiting[index].intent
       if let due = intent.notBefore, due > now { return .later(due) }
       let key = intent.lane ?? ""
+      newer[key, default: 1] -= 1
+      if newer[key, default: 0] >= limit.count { return .supersede(leave(index)) }
       if busy[key, default: 0] < limit.count {
         busy[key, default: 0] += 1
         return .run(start(index))
       }
-      if limit.mode == .skip { return .skip(start(index)) }
+      if limit.mode == .skip { return .skip(leave(index)) }
     }
     return .busy
+  }
+
+  private mutating func leave(_ index: Int) -> Intent {
+    let intent = start(index)
+    leaving.insert(intent.id)
+    return intent
   }
 
   private mutating func start(_ index: Int) -> Intent {
@@ -142,12 +155,31 @@ struct Lane: Equatable, Sendable {
     return entry.intent
   }
 
+  private func keys(of entries: some Sequence<Entry>) -> [String: Int] {
+    var count: [String: Int] = [:]
+    for entry in entries { count[entry.intent.lane ?? "", default: 0] += 1 }
+    return count
+  }
+
+  /// Those that have to end for the ones that wait to begin: the oldest that are followed, of each
+  /// key as many as there is no room for.
+  func older(than limit: ConcurrencyLimit) -> [Intent] {
+    let (busy, wanted) = (unfinished, keys(of: waiting))
+    var tooMany = wanted.reduce(into: [:]) { counts, entry in
+      counts[entry.key] = (busy[entry.key] ?? 0) + min(entry.value, limit.count) - limit.count
+    }
+    return followed.values.sorted { $0.entry.place < $1.entry.place }.map(\.entry.intent).filter {
+      let key = $0.lane ?? ""
+      guard let left = tooMany[key], left > 0 else { return false }
+      tooMany[key] = left - 1
+      return true
+    }
+  }
+
   /// How many were begun and have not ended, by key.
   var unfinished: [String: Int] {
-    var count: [String: Int] = [:]
-    for entry in running.values { count[entry.intent.lane ?? "", default: 0] += 1 }
-    for one in followed.values { count[one.entry.intent.lane ?? "", default: 0] += 1 }
-    return count
+    let begun = running.values.filter { !leaving.contains($0.intent.id) }
+    return keys(of: begun).merging(keys(of: followed.values.map(\.entry))) { $0 + $1 }
   }
 
   /// Takes note that a firing was started, which makes room for the next.
@@ -180,7 +212,10 @@ struct Lane: Equatable, Sendable {
   }
 
   private mutating func take(_ id: FiringID) -> Entry? {
-    if let entry = running.removeValue(forKey: id) { return entry }
+    if let entry = running.removeValue(forKey: id) {
+      leaving.remove(id)
+      return entry
+    }
     guard let index = waiting.firstIndex(where: { $0.intent.id == id }) else { return nil }
     return waiting.remove(at: index)
   }

@@ -132,10 +132,8 @@ extension DocumentReader {
   private func concurrency(_ block: Block) -> FlowManifest.Concurrency? {
     let limit = required(block, "limit", in: 1...10_000)
     let mode = block.string("mode") ?? "queue"
-    if mode == "cancelOlder" {
-      block.error("mode", "cancelOlder is not supported yet")
-    } else if !["queue", "skip"].contains(mode) {
-      block.error("mode", "found '\(mode)', expected one of queue, skip")
+    if !["queue", "skip", "cancelOlder"].contains(mode) {
+      block.error("mode", "found '\(mode)', expected one of cancelOlder, queue, skip")
     }
     let key = key(block)
     block.finish()

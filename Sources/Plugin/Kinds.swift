@@ -28,6 +28,7 @@ package struct TriggerKind: Sendable {
   package let concurrency: Int
   package let runsPrograms: Bool
   package let parametersChangeObject: Bool
+  package let isFollowed: Bool
   package let refusal: @Sendable (_ parameter: String) -> String?
   /// Makes a trigger from its fields; nil when it added errors to the diagnostics.
   package let make:
@@ -39,6 +40,7 @@ package struct TriggerKind: Sendable {
     concurrency = T.concurrency
     runsPrograms = T.runsPrograms
     parametersChangeObject = T.parametersChangeObject
+    isFollowed = T.isFollowed
     refusal = { T.refusal(ofParameter: $0) }
     make = { node, path, original, host, diagnostics in
       let own = Diagnostics()

@@ -261,6 +261,14 @@ struct PlanBuilder {
       }
     )
     plan.flow = flow(manifest.flow)
+    if plan.flow.concurrency?.mode == .cancelOlder, !kind.isFollowed {
+      let followed = triggerKinds.filter(\.isFollowed).map(\.kind).joined(separator: ", ")
+      report(
+        manifest.flow.mark,
+        manifest.flow.path + ".concurrency.mode",
+        "cancelOlder is not supported yet for \(kind.kind): expected one of \(followed)"
+      )
+    }
     plan.flow.isSuspended = manifest.flow.isSuspended || sensor.isSuspended
     plan.listsEvents = manifest.flow.batch != nil || manifest.flow.correlate?.mode == "all"
     return plan

@@ -139,7 +139,10 @@ import Testing
         "signalbox: {batch: {count: 2}, throttle: {per: 1s}}", "a", "not supported yet beside batch"
       ),
       ("signalbox: {concurrency: {limit: 0}}", "a", "expected a number from 1 to 10000"),
-      ("signalbox: {concurrency: {limit: 1, mode: cancelOlder}}", "a", "is not supported yet"),
+      (
+        "signalbox: {concurrency: {limit: 1, mode: cancelOlder}}", "a",
+        "cancelOlder is not supported yet for http"
+      ),
       ("signalbox: {throtle: {per: 1s}}", "a", "did you mean 'throttle'?"),
       ("rateLimit: {unit: Day, requestsPerUnit: 1}", "a", "expected one of Hour, Minute, Second"),
       ("rateLimit: {unit: Second}", "a", "requestsPerUnit: found nothing"),
