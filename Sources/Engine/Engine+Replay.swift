@@ -78,7 +78,14 @@ extension Engine {
     replay.stopped = step.decisions.map(\.trigger).filter { trigger in
       !work.intents.contains { $0.trigger == trigger }
     }
-    for case .hold(let trigger, _) in step.changes { replay.waiting.append(trigger) }
+    for change in step.changes {
+      switch change {
+      case .hold(let trigger, _): replay.waiting.append(trigger)
+      case .window(let window, .add), .window(let window, .replace):
+        replay.waiting.append(window.trigger)
+      case .window, .clear, .drop: continue
+      }
+    }
     for verdict in step.verdicts {
       switch verdict.filter {
       case .pass: continue
