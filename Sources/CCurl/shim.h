@@ -45,6 +45,15 @@ static inline CURLcode ccurl_allow_only_http(CURL *easy) {
 #endif
 }
 
+/// Lets a transfer speak nothing but smtp and smtps.
+static inline CURLcode ccurl_allow_only_smtp(CURL *easy) {
+#if LIBCURL_VERSION_NUM >= 0x075500
+  return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
+#else
+  return curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long)(CURLPROTO_SMTP | CURLPROTO_SMTPS));
+#endif
+}
+
 /// Lets a transfer that is removed leave its name look-up behind instead of waiting for it.
 static inline CURLcode ccurl_leave_lookups_behind(CURL *easy) {
 #if LIBCURL_VERSION_NUM >= 0x075700
@@ -58,6 +67,11 @@ static inline CURLcode ccurl_leave_lookups_behind(CURL *easy) {
 static inline CURLcode ccurl_on_body(CURL *easy, curl_write_callback callback, void *context) {
   CURLcode code = curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, callback);
   return code ? code : curl_easy_setopt(easy, CURLOPT_WRITEDATA, context);
+}
+
+static inline CURLcode ccurl_on_upload(CURL *easy, curl_read_callback callback, void *context) {
+  CURLcode code = curl_easy_setopt(easy, CURLOPT_READFUNCTION, callback);
+  return code ? code : curl_easy_setopt(easy, CURLOPT_READDATA, context);
 }
 
 static inline CURLcode ccurl_on_header(CURL *easy, curl_write_callback callback, void *context) {

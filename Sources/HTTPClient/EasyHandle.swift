@@ -61,6 +61,9 @@ import CCurl
 @safe struct HeaderList: ~Copyable {
   private(set) var raw: UnsafeMutablePointer<curl_slist>?
 
+  /// No lines.
+  init() { unsafe raw = nil }
+
   init(_ request: OutboundRequest, for url: OutboundURL) throws(OutboundError) {
     unsafe raw = nil
     guard request.headers.count <= 128 else {

@@ -39,6 +39,21 @@ package final class HTTPClient: Sendable {
     try await run(try Transfer(request))
   }
 
+  /// Gives a mail server a message for all its recipients, or none of them, and waits for what it
+  /// says. Each message has a connection of its own.
+  /// - Throws: `MailError`; the server may have taken the message nevertheless where the connection
+  ///   broke behind it.
+  package func send(_ mail: OutboundMail) async throws(MailError) -> MailReply {
+    let transfer: Transfer
+    do throws(OutboundError) { transfer = try Transfer(mail) } catch {
+      throw MailError(cause: error, reply: nil)
+    }
+    do throws(OutboundError) {
+      let response = try await run(transfer)
+      return MailReply(code: response.status, text: transfer.lastLine)
+    } catch { throw MailError(cause: error, reply: transfer.reply) }
+  }
+
   /// Sends `request` and hands the body of an answer with a status from 200 to 299 to `receive`
   /// while it arrives, however long that goes on within the request's time; other bodies are kept
   /// as `send` keeps them. It has a connection of HTTP/1.1 to itself. Returns at the end of the body.

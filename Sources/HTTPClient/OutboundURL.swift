@@ -3,7 +3,7 @@ import CCurl
 /// Where a URL leads, as the library that connects reads it: comparing two of these compares what
 /// will be done, not how it was spelt.
 package struct OutboundURL: Sendable, Equatable, CustomStringConvertible {
-  /// `http` or `https`.
+  /// `http` or `https`; of a mail server `smtp` or `smtps`.
   package let scheme: String
   /// In lower case; an IPv6 address in brackets.
   package let host: String
@@ -18,6 +18,12 @@ package struct OutboundURL: Sendable, Equatable, CustomStringConvertible {
   package init(parsing text: String) throws(OutboundError) {
     let handle = try URLHandle.parse(text)
     try self.init(handle)
+  }
+
+  /// Where a message goes.
+  init(_ mail: OutboundMail) {
+    scheme = mail.encryption == .tls ? "smtps" : "smtp"
+    (host, port, path, hasUser) = (mail.host.lowercased(), mail.port, "/", false)
   }
 
   init(_ handle: borrowing URLHandle) throws(OutboundError) {

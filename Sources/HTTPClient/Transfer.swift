@@ -14,11 +14,11 @@ import Posix
   /// Cancelled before it was started.
   var isCancelled = false
 
-  private let easy: EasyHandle
+  let easy: EasyHandle
   // The transfer reads both until it ends: they live as long as this object.
-  private let target: URLHandle
+  let target: URLHandle
   private let fields: HeaderList
-  private let route = TextList()
+  let route = TextList()
 
   private let rule: AddressRule
   private let bodyLimit: Int
@@ -31,6 +31,10 @@ import Posix
   private var body: [UInt8] = []
   private var isTruncated = false
   private var isHeadTooLarge = false
+  /// What a mail is sent from, and how far that has come.
+  var upload: ArraySlice<UInt8> = []
+  /// The last line a mail server answered with.
+  private(set) var lastLine = ""
 
   /// - Throws: `OutboundError` when the request cannot be sent by anybody.
   init(
@@ -47,6 +51,21 @@ import Posix
     bodyLimit = request.bodyLimit
     timeout = request.timeout
     try configure(request)
+  }
+
+  /// - Throws: `OutboundError` when the message cannot be sent by anybody.
+  init(_ mail: OutboundMail) throws(OutboundError) {
+    let target = try URLHandle.parse(mail.url)
+    url = OutboundURL(mail)
+    fields = HeaderList()
+    receive = nil
+    easy = try EasyHandle()
+    self.target = target
+    rule = mail.rule
+    bodyLimit = 0
+    timeout = mail.timeout
+    upload = mail.message[...]
+    try configure(mail)
   }
 
   var handle: UnsafeMutableRawPointer { unsafe easy.raw }
@@ -96,7 +115,7 @@ import Posix
     try installCallbacks()
   }
 
-  private func installCallbacks() throws(OutboundError) {
+  func installCallbacks() throws(OutboundError) {
     let me = unsafe Unmanaged.passUnretained(self).toOpaque()
     try easy.check(
       unsafe ccurl_on_header(
@@ -146,7 +165,7 @@ import Posix
     )
   }
 
-  private static func from(_ context: UnsafeMutableRawPointer?) -> Transfer? {
+  static func from(_ context: UnsafeMutableRawPointer?) -> Transfer? {
     unsafe context.map { unsafe Unmanaged<Transfer>.fromOpaque($0).takeUnretainedValue() }
   }
 
@@ -200,6 +219,10 @@ import Posix
     let line = unsafe String(decoding: headerLine, as: UTF8.self)
     // An interim answer (1xx) or the next of several heads: only the last one counts.
     if line.hasPrefix("HTTP/") { headers = [] }
+    // The answer to the farewell says nothing about the message.
+    if url.scheme.hasPrefix("smtp"), !line.hasPrefix("221") {
+      lastLine = String(trimmed(line[...]).prefix(500))
+    }
     guard let colon = line.firstIndex(of: ":") else { return true }
     let value = line[line.index(after: colon)...]
     headers.append((String(line[..<colon]), trimmed(value)))

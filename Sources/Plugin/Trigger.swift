@@ -177,6 +177,8 @@ package protocol TriggerHost: Sendable {
   var secrets: any SecretStore { get }
   /// Sends a request to another server and waits for the whole answer, whatever its status.
   func send(_ request: OutboundRequest) async throws(OutboundError) -> OutboundResponse
+  /// Gives a message to a mail server and waits for what it says.
+  func send(_ mail: OutboundMail) async throws(MailError) -> MailReply
   /// Where requests may go when an event chose the target.
   var allowOutbound: AllowList { get }
   /// The value of `Signalbox-Cause` for requests of a firing.

@@ -142,6 +142,13 @@ struct EngineTriggerHost: TriggerHost {
     return try await http.send(request)
   }
 
+  func send(_ mail: OutboundMail) async throws(MailError) -> MailReply {
+    guard let http else {
+      throw MailError(cause: OutboundError(.cancelled, "nothing is running"), reply: nil)
+    }
+    return try await http.send(mail)
+  }
+
   func causeHeader(_ firing: Firing) -> String {
     key?.header(firing.id, hops: firing.hops) ?? ""
   }

@@ -60,6 +60,10 @@ final class Host: TriggerHost {
     try await client.send(request)
   }
 
+  func send(_ mail: OutboundMail) async throws(MailError) -> MailReply {
+    try await client.send(mail)
+  }
+
   func causeHeader(_ firing: Firing) -> String { "cause of \(firing.id)" }
 
   /// Ends the client's thread.
