@@ -142,7 +142,7 @@ let package = Package(
       "ManifestTests",
       [
         "Manifest", "JSON", "Server", "EventSources", "Triggers", "Plugin", "TestKit", "Rehearsal",
-        "Event", "Expression", "signalbox",
+        "Event", "Expression", "Sensor", "Engine", "signalbox",
       ]
     ),
     tests("HTTPClientTests", ["HTTPClient", "HTTP", "Posix", "TLS", "TestKit"]),

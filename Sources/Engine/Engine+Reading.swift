@@ -212,7 +212,7 @@ extension Engine {
 extension Step.Verdict {
   /// What could not be judged; nil for every other verdict.
   fileprivate func unjudged(_ event: Event, _ record: Record, replay: Int) -> Unjudged? {
-    guard case .error(let why) = filter else { return nil }
+    guard case .error(let why) = filter, keepsUnjudged else { return nil }
     let reference = EventReference(
       dependency: dependency,
       source: event.source,

@@ -11,6 +11,8 @@ package struct SensorManifest: Sendable {
   package let isSuspended: Bool
   /// `signalbox.startFrom`: `now`, `beginning` or a time in RFC 3339; nil: `now`.
   package let startFrom: (text: String, mark: Mark)?
+  /// `signalbox.compat`; nil: as the installation has it.
+  package let compat: Compatibility?
   /// `signalbox.tests`.
   package let tests: [TestManifest]
   /// The whole document, so that it can be read again with a change in it.
@@ -164,6 +166,7 @@ extension DocumentReader {
       triggers: triggers,
       isSuspended: own?.isSuspended ?? false,
       startFrom: own?.startFrom,
+      compat: own?.compat,
       tests: own?.tests ?? [],
       document: identity.document
     )
@@ -171,15 +174,16 @@ extension DocumentReader {
 
   /// What a sensor says under `signalbox`.
   private func own(_ spec: Block) -> (
-    isSuspended: Bool, startFrom: (text: String, mark: Mark)?, tests: [TestManifest]
+    isSuspended: Bool, startFrom: (text: String, mark: Mark)?, compat: Compatibility?,
+    tests: [TestManifest]
   )? {
     guard let own = spec.block("signalbox") else { return nil }
-    own.notSupportedYet("compat")
+    let compat = Compatibility(from: own)
     let isSuspended = own.bool("suspend") ?? false
     let start = own.string("startFrom").map { (text: $0, mark: own.mark(of: "startFrom")) }
     let tests = own.blocks("tests").map { TestManifest(from: $0) }
     own.finish()
-    return (isSuspended, start, tests)
+    return (isSuspended, start, compat, tests)
   }
 
   private func dependency(_ block: Block) -> DependencyManifest {

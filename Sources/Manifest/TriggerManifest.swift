@@ -22,6 +22,8 @@ package struct TriggerManifest: Sendable {
   package let triggerParameters: [ParameterManifest]
   /// nil: one attempt.
   package let retryStrategy: RetryManifest?
+  /// `atLeastOnce`, beside the template or inside it.
+  package let isAtLeastOnce: Bool
   /// `policy.status.allow`.
   package let policyStatusAllow: [Int]?
   /// `dlqTrigger`: fires when this one has failed for good (spec section 4.7); at most one.
@@ -113,7 +115,7 @@ extension DocumentReader {
     let triggerParameters = parameters(block, "parameters", names)
     let retry = block.block("retryStrategy").map(backoff)
     let policy = policy(block)
-    delivery(block)
+    let isAtLeastOnce = delivery(block)
     let rate = block.block("rateLimit").flatMap(rateLimit)
     let last = block.block("dlqTrigger").map { deadLetterTrigger($0, dependencies) }
     var flow = flow(block, names)
@@ -124,7 +126,7 @@ extension DocumentReader {
     if let template, !name.isEmpty { checkTriggerName(name, template) }
     let conditions = template?.string("conditions")
     let resets = template?.blocks("conditionsReset").compactMap(conditionsReset) ?? []
-    template.map(delivery)
+    let isInside = template.map(delivery) ?? false
     let chosen: (kind: String, block: Block?) = template.map(kind) ?? ("", nil)
     let templatePolicy = template.flatMap(self.policy)
     let payload = chosen.block.map { parameters($0, "payload", names) } ?? []
@@ -147,6 +149,7 @@ extension DocumentReader {
       resourceParameters: resourceParameters,
       triggerParameters: triggerParameters,
       retryStrategy: retry,
+      isAtLeastOnce: isAtLeastOnce || isInside,
       policyStatusAllow: policy?.statusAllow ?? templatePolicy?.statusAllow,
       deadLetterTrigger: last.map { [$0] } ?? [],
       flow: flow,
@@ -193,9 +196,12 @@ extension DocumentReader {
   }
 
   /// `atLeastOnce`, which published examples write beside the template or inside it.
-  private func delivery(_ block: Block) {
-    guard block.bool("atLeastOnce") == false else { return }
-    block.report(.info, "atLeastOnce", "has no effect: a trigger always fires at least once")
+  private func delivery(_ block: Block) -> Bool {
+    guard let word = block.bool("atLeastOnce") else { return false }
+    if !word {
+      block.report(.info, "atLeastOnce", "has no effect: a trigger always fires at least once")
+    }
+    return word
   }
 
   private func checkTriggerName(_ name: String, _ template: Block) {

@@ -133,6 +133,8 @@ package struct Step: Sendable {
     package let sensor: SensorID
     package let dependency: String
     package let filter: FilterVerdict
+    /// Whether an event that could not be judged becomes a dead letter.
+    package let keepsUnjudged: Bool
   }
 }
 
@@ -192,7 +194,12 @@ package struct Interlocking: Sendable {
       if let only, only != dependency.name { continue }
       let verdict = transformedAndJudged(event, dependency, &parsed)
       step.verdicts.append(
-        Step.Verdict(sensor: sensor.id, dependency: dependency.name, filter: verdict)
+        Step.Verdict(
+          sensor: sensor.id,
+          dependency: dependency.name,
+          filter: verdict,
+          keepsUnjudged: sensor.keepsUnjudged
+        )
       )
       guard case .pass = verdict else { continue }
       let reference = EventReference(

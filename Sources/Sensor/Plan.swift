@@ -42,7 +42,8 @@ package struct EventKey: Hashable, Sendable {
     self.subject = subject
   }
 
-  init(_ event: Event) {
+  /// The key of an event on the bus.
+  package init(_ event: Event) {
     self.init(
       namespace: event.namespace,
       bus: event.bus,
@@ -115,6 +116,8 @@ package struct SensorPlan: Sendable {
   package let dependencies: [Dependency]
   package let triggers: [TriggerRule]
   package let start: Start
+  /// Whether events that a filter could not judge become dead letters.
+  package let keepsUnjudged: Bool
 
   /// Where a sensor begins to read that was not there before.
   package enum Start: Equatable, Sendable {
@@ -131,8 +134,10 @@ package struct SensorPlan: Sendable {
     bus: String,
     dependencies: [Dependency],
     triggers: [TriggerRule],
-    start: Start = .now
+    start: Start = .now,
+    keepsUnjudged: Bool = true
   ) {
+    self.keepsUnjudged = keepsUnjudged
     self.start = start
     self.id = id
     self.bus = bus

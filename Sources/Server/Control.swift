@@ -32,6 +32,11 @@ struct Control: RequestHandler {
         let (isDone, answer) = await installation.deadLetters(path, request.body)
         return .json(isDone ? 200 : 422, answer.encoded())
       }
+    case ("POST", "/explain"):
+      return .read(bodyLimit: 16 << 10) { request in
+        let (isDone, answer) = await installation.explain(request.body)
+        return .json(isDone ? 200 : 422, answer.encoded())
+      }
     default:
       let paths =
         "GET /status, POST /reload, POST /replay, POST /takeover and POST "

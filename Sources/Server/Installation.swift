@@ -19,7 +19,7 @@ import Triggers
 
 /// What runs: the log, the engine, the listeners, and the plan in force.
 actor Installation {
-  private let configuration: Server.Configuration
+  let configuration: Server.Configuration
   private let logger: Logger
   private let secrets: FolderSecrets
   private let log: EventLog
@@ -35,7 +35,7 @@ actor Installation {
   private let report: @Sendable (String) -> Void
   private let metrics = Metrics()
   private let instruments: Instruments
-  private var plan: PlanBuilder.Plan
+  private(set) var plan: PlanBuilder.Plan
   /// What the manifests held when they were read last.
   private var fingerprint: Int
   private(set) var listeners: [Int: Listener] = [:]
@@ -138,10 +138,16 @@ actor Installation {
         http: http,
         loop: engineLoop,
         report: { logger.warning("the cluster", metadata: ["message": "\($0)"]) }
-      )
+      ),
+      compat: configuration.compat
     )
     fingerprint = SensorCompiler.reader(Diagnostics()).fingerprint(of: configuration.manifests)
-    guard let plan = parts.builder(Diagnostics()).build(configuration.manifests) else {
+    guard
+      let plan = parts.builder(Diagnostics()).build(
+        configuration.manifests,
+        checksMeaning: false
+      )
+    else {
       throw Server.Refused()
     }
     self.plan = plan

@@ -1,6 +1,6 @@
 import Cluster
-import EventLog
 import Engine
+import EventLog
 import EventSources
 import Expression
 import HTTPClient
@@ -33,6 +33,7 @@ struct Parts: Sendable {
   /// This program again, as what runs jq.
   var jq = JQWorkers(program: "/proc/self/exe")
   let bodies = RecentBodies()
+  var compat = Compatibility.fixed
 
   func builder(_ diagnostics: Diagnostics) -> PlanBuilder {
     PlanBuilder(
@@ -62,7 +63,8 @@ struct Parts: Sendable {
         cluster: cluster
       ),
       jq: jq,
-      diagnostics: diagnostics
+      diagnostics: diagnostics,
+      compat: compat
     )
   }
 }

@@ -5,11 +5,18 @@ import Manifest
 extension PlanBuilder {
   /// All filters of a dependency; what cannot be compiled is reported and left out.
   func filter(_ manifest: FiltersManifest) -> EventFilter {
-    var filter = EventFilter(join: join(manifest.filtersLogicalOperator))
+    var filter = EventFilter(
+      join: join(manifest.filtersLogicalOperator),
+      mode: compat.mode(.filterErrors)
+    )
     filter.exprs = manifest.exprs.map { exprs in
       let filters = exprs.compactMap { expr in
         compiled(expr.mark, expr.field) { () throws(FilterError) in
-          try ExprFilter(expr.expression, fields: expr.fields)
+          try ExprFilter(
+            expr.expression,
+            fields: expr.fields,
+            mode: compat.mode(.exprFields)
+          )
         }
       }
       return ExprFilters(filters, join: join(manifest.exprLogicalOperator))
@@ -31,7 +38,8 @@ extension PlanBuilder {
           start: time.start,
           stop: time.stop,
           timezone: time.timezone,
-          zoneFile: world.zoneFile
+          zoneFile: world.zoneFile,
+          mode: compat.mode(.timeBounds)
         )
       }
       filter.time = made.map { .success($0) }
@@ -70,7 +78,8 @@ extension PlanBuilder {
         type: manifest.type.rawValue,
         values: manifest.value,
         comparator: manifest.comparator.rawValue,
-        template: template
+        template: template,
+        mode: compat.mode(.dataValues)
       )
     }
   }
@@ -88,7 +97,12 @@ extension PlanBuilder {
 
   func cron(_ manifest: ConditionsResetManifest) -> Cron? {
     do throws(CronError) {
-      return try Cron(manifest.cron, timezone: manifest.timezone, zoneFile: world.zoneFile)
+      return try Cron(
+        manifest.cron,
+        timezone: manifest.timezone,
+        zoneFile: world.zoneFile,
+        mode: compat.mode(.cronHours)
+      )
     } catch {
       report(manifest.mark, manifest.field + ".cron", "\(error)")
       return nil

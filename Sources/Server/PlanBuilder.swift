@@ -15,7 +15,9 @@ struct PlanBuilder {
   let sourceHost: any SourceHost
   let triggerHost: any TriggerHost
   let jq: JQWorkers
-  let diagnostics: Diagnostics
+  var diagnostics: Diagnostics
+  /// How what is doubtful is read where a manifest says nothing.
+  var compat = Compatibility.fixed
   /// What templates, scripts and schedules see of the machine.
   var world = TemplateWorld.machine
 
@@ -39,7 +41,8 @@ struct PlanBuilder {
   }
 
   /// nil when there was an error.
-  func build(_ paths: [String]) -> Plan? {
+  /// - Parameter checksMeaning: whether to warn of what is well-formed and cannot be meant.
+  func build(_ paths: [String], checksMeaning: Bool = true) -> Plan? {
     let reader = ManifestReader(
       sourceKinds: Set(sourceKinds.map(\.kind)),
       triggerKinds: Set(triggerKinds.map(\.kind)),
@@ -84,6 +87,10 @@ struct PlanBuilder {
       triggers += made
     }
     checkCommands(reachedFrom: open, sensors, triggers)
+    if checksMeaning {
+      var checks = SemanticChecks(self)
+      checks.check(set.sensors)
+    }
     let plan = Plan(
       engine: EnginePlan(sensors: sensors, triggers: triggers),
       routes: routes,
@@ -97,6 +104,12 @@ struct PlanBuilder {
 
   /// One sensor and what its triggers do.
   func compile(_ manifest: SensorManifest) -> (SensorPlan, [TriggerPlan]) {
+    var builder = self
+    if let compat = manifest.compat { builder.compat = compat }
+    return builder.compiled(manifest)
+  }
+
+  private func compiled(_ manifest: SensorManifest) -> (SensorPlan, [TriggerPlan]) {
     let dependencies = manifest.dependencies.map { dependency($0, manifest) }
     let names = dependencies.map(\.name)
     // Of dependencies with one name the last counts, as everywhere.
@@ -124,7 +137,8 @@ struct PlanBuilder {
       bus: manifest.bus,
       dependencies: dependencies,
       triggers: rules,
-      start: start(manifest)
+      start: start(manifest),
+      keepsUnjudged: !compat.keeps(.unjudgedEvents)
     )
     return (sensor, triggers)
   }
@@ -198,7 +212,9 @@ struct PlanBuilder {
     let resets = manifest.conditionsReset.compactMap(cron)
     do throws(ConditionError) {
       var condition = Condition.all(count: names.count)
-      if let text = manifest.conditions { condition = try Condition(text, names: names) }
+      if let text = manifest.conditions {
+        condition = try Condition(text, names: names, mode: compat.mode(.conditionNames))
+      }
       if condition.isPureOr, let reset = manifest.conditionsReset.first {
         let message = "has no effect: without '&&' no event waits for another"
         diagnostics.add(Diagnostic(.warning, reset.mark, field: reset.field, message))
@@ -220,8 +236,13 @@ struct PlanBuilder {
   ) -> TriggerPlan? {
     guard let kind = triggerKinds.first(where: { $0.kind == manifest.kind }) else { return nil }
     let host = triggerHost
-    let made = kind.make(manifest.spec, manifest.specPath, nil, host, diagnostics)
-    let parameters = manifest.resourceParameters.compactMap { parameter($0, names) { $0 }(kind) }
+    let spec = spec(of: manifest)
+    let made = kind.make(spec, manifest.specPath, nil, host, diagnostics)
+    let ignoresParameters =
+      ["slack", "email"].contains(manifest.kind) && compat.keeps(.messageParameters)
+    let parameters = (ignoresParameters ? [] : manifest.resourceParameters).compactMap {
+      parameter($0, names) { $0 }(kind)
+    }
     let template = manifest.triggerParameters.compactMap {
       parameter($0, names) { destination in
         let prefix = kind.kind + "."
@@ -233,7 +254,6 @@ struct PlanBuilder {
     let retry = manifest.retryStrategy.map {
       RetrySchedule(attempts: $0.steps, wait: $0.duration, factor: $0.factor, jitter: $0.jitter)
     }
-    let spec = manifest.spec
     let path = manifest.specPath
     var plan = TriggerPlan(
       id: id,
@@ -241,8 +261,8 @@ struct PlanBuilder {
       kind: manifest.kind,
       concurrency: kind.concurrency,
       generation: fingerprint(manifest.templateNode),
-      retry: retry ?? .once,
-      statusAllow: manifest.policyStatusAllow,
+      retry: compat.keeps(.retries) && !manifest.isAtLeastOnce ? .once : retry ?? .once,
+      statusAllow: manifest.policyStatusAllow ?? anyStatus(manifest),
       trigger: made,
       fields: spec.json,
       templateParameters: template,
@@ -272,6 +292,18 @@ struct PlanBuilder {
     plan.flow.isSuspended = manifest.flow.isSuspended || sensor.isSuspended
     plan.listsEvents = manifest.flow.batch != nil || manifest.flow.correlate?.mode == "all"
     return plan
+  }
+
+  /// The fields of the trigger, without what has no effect.
+  private func spec(of manifest: TriggerManifest) -> Node {
+    guard manifest.kind == "log", compat.keeps(.logInterval),
+      case .mapping(let entries) = manifest.spec.value
+    else { return manifest.spec }
+    return Node(.mapping(entries.filter { $0.key != "intervalSeconds" }), manifest.spec.mark)
+  }
+
+  private func anyStatus(_ manifest: TriggerManifest) -> [Int]? {
+    manifest.kind == "http" && compat.keeps(.httpStatus) ? Array(100...599) : nil
   }
 
   /// Compiles one parameter. `within` maps its destination to one below the trigger's kind.

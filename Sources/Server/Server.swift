@@ -38,6 +38,8 @@ package struct Server {
     package var watchesManifests = false
     /// The kubeconfig of the cluster that triggers act on; nil: as kubectl finds it.
     package var kubeconfig: String?
+    /// How what is doubtful is read where a manifest says nothing.
+    package var compat = Compatibility.fixed
 
     package init(
       manifests: [String],
@@ -69,9 +71,15 @@ package struct Server {
     _ paths: [String],
     secrets: String,
     kubeconfig: String? = nil,
+    compat: Compatibility = .fixed,
     program: String = "/proc/self/exe"
   ) -> [Diagnostic] {
-    check(paths, secrets: secrets, kubeconfig: kubeconfig, program: program).found
+    check(paths, secrets: secrets, kubeconfig: kubeconfig, compat: compat, program: program).found
+  }
+
+  /// Where manifests do something else than in Argo Events 1.9.
+  package static func contrasts(_ paths: [String], compat: Compatibility) -> [Contrast] {
+    SensorCompiler.reader(Diagnostics()).read(paths).sensors.flatMap { $0.contrasts(compat) }
   }
 
   /// What is wrong with manifests, and the ports they want.
@@ -79,6 +87,7 @@ package struct Server {
     _ paths: [String],
     secrets: String,
     kubeconfig: String? = nil,
+    compat: Compatibility,
     program: String = "/proc/self/exe"
   ) -> (found: [Diagnostic], ports: [Int]) {
     let diagnostics = Diagnostics()
@@ -93,7 +102,8 @@ package struct Server {
       instruments: Instruments(in: Metrics()),
       logger: Logger(label: "signalbox"),
       cluster: ClusterAccess(kubeconfig: kubeconfig, http: nil, loop: nil),
-      jq: JQWorkers(program: program, count: 1)
+      jq: JQWorkers(program: program, count: 1),
+      compat: compat
     )
     let plan = parts.builder(diagnostics).build(paths)
     return (diagnostics.sorted, plan?.routesByPort.map(\.0) ?? [])
@@ -137,7 +147,8 @@ package struct Server {
     let (found, ports) = check(
       configuration.manifests,
       secrets: configuration.secrets,
-      kubeconfig: configuration.kubeconfig
+      kubeconfig: configuration.kubeconfig,
+      compat: configuration.compat
     )
     for diagnostic in found { report("\(diagnostic)") }
     if found.contains(where: { $0.severity == .error }) { throw Refused() }

@@ -20,6 +20,7 @@ struct RunCommand: AsyncParsableCommand {
 
   @OptionGroup var folder: DataOption
   @OptionGroup var secrets: SecretsOption
+  @OptionGroup var compat: CompatOption
 
   @Option(help: "The address event sources listen on.")
   var listen = "::"
@@ -113,6 +114,7 @@ struct RunCommand: AsyncParsableCommand {
       configuration.bodyMemoryBytes = bodyMemory << 20
       configuration.kubeconfig = kubeconfig
       clients.apply(to: &configuration)
+      configuration.compat = compat.value
       try await Server.run(
         configuration,
         logger: logger,
@@ -144,10 +146,26 @@ struct ValidateCommand: ParsableCommand {
   var paths: [String]
 
   @OptionGroup var secrets: SecretsOption
+  @OptionGroup var compat: CompatOption
+
+  @Option(help: "Also list where the manifests do something else than in argo-1.9.")
+  var compare: String?
+
+  func validate() throws {
+    if let compare, compare != "argo-1.9" {
+      throw ValidationError("--compare: found '\(compare)', expected argo-1.9")
+    }
+  }
 
   func run() throws {
-    let found = Server.validate(paths, secrets: secrets.secrets)
+    let found = Server.validate(paths, secrets: secrets.secrets, compat: compat.value)
     for diagnostic in found { print(diagnostic) }
+    if compare != nil {
+      let contrasts = Server.contrasts(paths, compat: compat.value)
+      for contrast in contrasts { print(contrast) }
+      let count = contrasts.count
+      print("\(count) place\(count == 1 ? "" : "s") where Argo Events 1.9 does something else")
+    }
     if found.contains(where: { $0.severity == .error }) { throw ExitCode(1) }
   }
 }

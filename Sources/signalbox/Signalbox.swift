@@ -1,4 +1,5 @@
 import ArgumentParser
+import Manifest
 
 /// The command line.
 struct Signalbox: AsyncParsableCommand {
@@ -7,7 +8,8 @@ struct Signalbox: AsyncParsableCommand {
     abstract: "An event-driven automation bus: events in, sensors decide, triggers act.",
     version: "0.1.0-dev",
     subcommands: [
-      RunCommand.self, ValidateCommand.self, TestCommand.self, EventsCommand.self, SendCommand.self,
+      RunCommand.self, ValidateCommand.self, TestCommand.self, EventsCommand.self,
+      ExplainCommand.self, SendCommand.self,
       DeadLettersCommand.self, LogCommand.self, ReloadCommand.self, EvalCommand.self,
       GitCommand.self,
     ]
@@ -18,6 +20,22 @@ struct Signalbox: AsyncParsableCommand {
 struct DataOption: ParsableArguments {
   @Option(help: "The data folder.")
   var data = "./data"
+}
+
+/// How what is doubtful in Argo Events is read.
+struct CompatOption: ParsableArguments {
+  @Option(
+    help: "fixed or argo-1.9: how sensors that say nothing read what is doubtful in Argo Events."
+  )
+  var compat = "fixed"
+
+  func validate() throws {
+    if Compatibility(word: compat) == nil {
+      throw ValidationError("--compat: found '\(compat)', expected fixed or argo-1.9")
+    }
+  }
+
+  var value: Compatibility { Compatibility(word: compat) ?? .fixed }
 }
 
 /// Where secrets are.

@@ -43,7 +43,7 @@ package struct NumberRange: Hashable, Sendable {
       && (number < high || (includesHigh && number == high))
   }
 
-  func intersection(_ other: NumberRange) -> NumberRange {
+  package func intersection(_ other: NumberRange) -> NumberRange {
     var both = self
     if other.low > low || (other.low == low && !other.includesLow) {
       (both.low, both.includesLow) = (other.low, other.includesLow)

@@ -1,0 +1,157 @@
+import Bus
+import Engine
+import Event
+import EventLog
+package import Expression
+package import JSON
+package import Manifest
+import Sensor
+
+/// A question of `signalbox explain`: what became of an event.
+package struct ExplainQuestion: Sendable {
+  let event: String
+  let source: String?
+  let sensor: SensorID?
+
+  /// - Parameter json: `event` (its id) and, if wanted, `source` and `sensor` (`NAME` or
+  ///   `NAMESPACE/NAME`); nil for anything else.
+  package init?(_ json: JSON) {
+    guard case .string(let id)? = json["event"] else { return nil }
+    event = id
+    var names: [String: String] = [:]
+    for key in ["source", "sensor"] {
+      switch json[key] {
+      case .string(let name)?: names[key] = name
+      case nil, .null?: break
+      default: return nil
+      }
+    }
+    source = names["source"]
+    sensor = names["sensor"].map { name in
+      let parts = name.split(separator: "/", maxSplits: 1).map(String.init)
+      return parts.count == 2
+        ? SensorID(namespace: parts[0], name: parts[1])
+        : SensorID(namespace: "default", name: name)
+    }
+  }
+
+  /// Reads the whole log of a data folder, which a program may be writing to.
+  func answer(_ data: String, _ interlocking: Interlocking) -> (isDone: Bool, JSON) {
+    var explainer = Explainer(interlocking, event: event, source: source, sensor: sensor)
+    do {
+      var problem: NoteError?
+      _ = try EventLogReader(folder: data + "/log").read { record in
+        guard problem == nil else { return }
+        do throws(NoteError) { try explainer.take(record) } catch { problem = error }
+      }
+      if let problem { throw problem }
+      return (true, try explainer.explanation().json)
+    } catch { return (false, ["error": .string("\(error)")]) }
+  }
+}
+
+extension Installation {
+  /// What became of an event, by the manifests in force.
+  func explain(_ request: [UInt8]) async -> (isDone: Bool, JSON) {
+    guard let json = try? JSON(parsing: request), let question = ExplainQuestion(json) else {
+      return (false, ["error": "found no event's id, expected 'event'"])
+    }
+    return await Self.explain(question, configuration.data, plan.engine.interlocking)
+  }
+
+  /// On no loop: a long log must keep nobody waiting.
+  @concurrent private static func explain(
+    _ question: ExplainQuestion,
+    _ data: String,
+    _ interlocking: Interlocking
+  ) async -> (isDone: Bool, JSON) {
+    question.answer(data, interlocking)
+  }
+}
+
+/// Explains events of a data folder on which nothing runs, by manifests that are read for it.
+package struct ExplainFolder {
+  private let interlocking: Interlocking
+  /// What is wrong with the manifests; with an error among it nothing can be explained.
+  package let found: [Diagnostic]
+
+  /// - Parameter program: the path of this program, which runs jq.
+  package init(manifests: [String], program: String, world: TemplateWorld) {
+    let diagnostics = Diagnostics()
+    let compiler = SensorCompiler(program: program, world: world)
+    let set = SensorCompiler.reader(diagnostics).read(manifests)
+    interlocking = Interlocking(
+      set.sensors.compactMap { compiler.plan($0, diagnostics)?.interlocking.sensors.first }
+    )
+    found = diagnostics.sorted
+  }
+
+  /// Answers as the program that runs would.
+  package func answer(_ question: ExplainQuestion, data: String) -> (isDone: Bool, JSON) {
+    question.answer(data, interlocking)
+  }
+}
+
+extension Explanation {
+  var json: JSON {
+    [
+      "event": .string(event.id), "source": .string(event.source),
+      "subject": .string(event.subject), "namespace": .string(event.namespace),
+      "position": .string(position.description), "read": .bool(isRead),
+      "sensors": .array(sensors.map(\.json)),
+    ]
+  }
+}
+
+extension Explanation.Part {
+  fileprivate var json: JSON {
+    [
+      "sensor": .string(sensor.description), "reading": .bool(isReading),
+      "dependencies": .array(
+        dependencies.map { dependency in
+          [
+            "name": .string(dependency.name), "takes": .bool(dependency.takes),
+            "passes": .bool(dependency.takes && dependency.faults.isEmpty),
+            "faults": .array(
+              dependency.faults.map { fault in
+                [
+                  "clause": .string(fault.clause), "expected": .string(fault.wanted),
+                  "found": .string(fault.found), "error": .bool(fault.isError),
+                ]
+              }
+            ),
+          ]
+        }
+      ),
+      "triggers": .array(
+        triggers.map { trigger in
+          .object([.init(key: "name", value: .string(trigger.name))] + trigger.state.members)
+        }
+      ),
+    ]
+  }
+}
+
+extension Explanation.TriggerState {
+  fileprivate var members: [JSON.Member] {
+    func state(_ name: String, _ more: JSON.Member...) -> [JSON.Member] {
+      [JSON.Member(key: "state", value: .string(name))] + more
+    }
+    return switch self {
+    case .fired(let ids):
+      state("fired", .init(key: "firings", value: .array(ids.map { .string($0.text) })))
+    case .waits(let names):
+      state("waits", .init(key: "for", value: .array(names.map { .string($0) })))
+    case .replaced(let id): state("replaced", .init(key: "by", value: .string(id)))
+    case .letGo: state("letGo")
+    case .held(let hold):
+      state(
+        "held",
+        .init(key: "hold", value: .string(hold.name)),
+        .init(key: "why", value: .string(hold.why))
+      )
+    case .notReached: state("notReached")
+    case .notRead: state("notRead")
+    }
+  }
+}
