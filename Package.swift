@@ -225,7 +225,10 @@ let package = Package(
     ),
     .executableTarget(
       name: "benchmark-matching",
-      dependencies: ["MatchingWorkload", "Sensor", "Expression", "JSON", "Event", "Posix"],
+      dependencies: [
+        "MatchingWorkload", "Sensor", "Expression", "JSON", "Event", "Posix", "Bus", "EventLog",
+        "Engine", "Plugin", "Manifest", logging,
+      ],
       path: "Tests/BenchmarkMatching",
       swiftSettings: strict
     ),

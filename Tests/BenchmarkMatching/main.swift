@@ -12,6 +12,7 @@ import Sensor
 let usage = """
   benchmark-matching [--sensors N]              time and memory, among 1,000 and N (100,000)
   benchmark-matching --compare PAIRS [--seed N] random events and sets of sensors
+  benchmark-matching --throughput EVENTS        from the log to the call of a trigger
   """
 
 func number(after option: String) -> Int? {
@@ -114,6 +115,10 @@ func compare(_ count: Int, seed: Int) -> Bool {
 
 if CommandLine.arguments.contains("--help") {
   print(usage)
+} else if let count = number(after: "--throughput") {
+  for round in 1...5 {
+    print("round \(round): \(Int(try await throughput(events: count))) events a second")
+  }
 } else if let count = number(after: "--compare") {
   exit(compare(count, seed: number(after: "--seed") ?? 1) ? 0 : 1)
 } else {

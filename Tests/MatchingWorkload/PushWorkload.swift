@@ -43,7 +43,7 @@ package struct PushWorkload {
     func person(_ name: String) -> JSON {
       ["name": .string(name), "email": .string(name + "@example.org"), "username": .string(name)]
     }
-    let commits = (0..<12).map { number -> JSON in
+    let commits = (0..<15).map { number -> JSON in
       [
         "id": .string(String(repeating: String(number % 10), count: 40)),
         "message": .string("Change number \(number)\n\nWith a few words why it is needed."),
