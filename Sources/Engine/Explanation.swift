@@ -44,8 +44,10 @@ package struct Explanation: Sendable {
     case replaced(by: String)
     /// The event passed, but nothing holds it any longer: a reset, or an edit of the sensor.
     case letGo
-    /// Something keeps it back.
-    case held(Hold)
+    /// It fired, and something keeps these firings from being carried out.
+    case held(Hold, [FiringID])
+    /// The event waits in a window of this kind, for others or for its time.
+    case gathered(WindowID.Kind, until: Timestamp?)
     /// The event passed at no dependency that the trigger names.
     case notReached
     /// The engine has not come to the event, or the sensor began to read behind it.
@@ -53,24 +55,11 @@ package struct Explanation: Sendable {
   }
 }
 
-/// What keeps a trigger back though its condition came true. Whoever adds a way to keep firings
-/// back gives it a name here.
-package struct Hold: Equatable, Sendable {
-  /// One word for programs, such as `rate`.
-  package let name: String
-  /// In words.
-  package let why: String
-
-  package init(name: String, why: String) {
-    self.name = name
-    self.why = why
-  }
-}
-
 /// Goes through the records of a log, from its first to its last, and finds out what became of
 /// one event.
 package struct Explainer {
   private let interlocking: Interlocking
+  private let holds: [TriggerID: Hold]
   private let id: String
   private let source: String?
   private let sensor: SensorID?
@@ -79,12 +68,24 @@ package struct Explainer {
   /// Notes before the first that says which sensors there are.
   private var early: [Record] = []
   private var firings: [TriggerID: [FiringID]] = [:]
+  private var ended: Set<FiringID> = []
 
   /// - Parameters:
   ///   - source: the event source; nil: whichever it is.
   ///   - sensor: the only one that is explained; nil: all that wait for such events.
-  package init(_ interlocking: Interlocking, event id: String, source: String?, sensor: SensorID?) {
-    self.interlocking = interlocking
+  ///   - holds: what holds firings now; that a trigger is suspended is known from the plan.
+  package init(
+    _ plan: EnginePlan,
+    event id: String,
+    source: String?,
+    sensor: SensorID?,
+    holds: [TriggerID: Hold] = [:]
+  ) {
+    interlocking = plan.interlocking
+    let suspended = plan.triggers.values.filter(\.flow.isSuspended).map { trigger in
+      (trigger.id, Hold(kind: .suspend, until: nil, waiting: 0))
+    }
+    self.holds = holds.merging(suspended) { known, _ in known }
     self.id = id
     self.source = source
     self.sensor = sensor
@@ -101,6 +102,9 @@ package struct Explainer {
       if note.kind == NoteKind.snapshot { try begin(at: note) } else { early.append(record) }
     }
     try state.fold(record)
+    if case .event(let event) = record.content, let id = OutcomeEvent.endedFiring(event) {
+      ended.insert(id)
+    }
     guard let target = found.first, case .note(let note) = record.content,
       note.kind == NoteKind.decision
     else { return }
@@ -191,7 +195,15 @@ package struct Explainer {
     _ passed: Set<String>,
     _ position: Position
   ) -> Explanation.TriggerState {
-    if let firings = firings[rule.id] { return .fired(firings) }
+    if let firings = firings[rule.id] {
+      let open = firings.filter { !ended.contains($0) }
+      if let hold = holds[rule.id], !open.isEmpty { return .held(hold, open) }
+      return .fired(firings)
+    }
+    for (id, window) in (state.slots.windows.open[rule.id] ?? [:]).sorted(by: { $0.key < $1.key })
+    where window.events.contains(where: { $0.place == position.description }) {
+      return .gathered(id.kind, until: window.due)
+    }
     let held = state.slots[rule.id]
     let named = rule.condition.indices.sorted().map { names[$0] }
     if held.values.contains(where: { $0.place == position.description }) {

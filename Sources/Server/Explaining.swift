@@ -36,8 +36,12 @@ package struct ExplainQuestion: Sendable {
   }
 
   /// Reads the whole log of a data folder, which a program may be writing to.
-  func answer(_ data: String, _ interlocking: Interlocking) -> (isDone: Bool, JSON) {
-    var explainer = Explainer(interlocking, event: event, source: source, sensor: sensor)
+  func answer(
+    _ data: String,
+    _ plan: EnginePlan,
+    _ holds: [TriggerID: Hold] = [:]
+  ) -> (isDone: Bool, JSON) {
+    var explainer = Explainer(plan, event: event, source: source, sensor: sensor, holds: holds)
     do {
       var problem: NoteError?
       _ = try EventLogReader(folder: data + "/log").read { record in
@@ -56,22 +60,24 @@ extension Installation {
     guard let json = try? JSON(parsing: request), let question = ExplainQuestion(json) else {
       return (false, ["error": "found no event's id, expected 'event'"])
     }
-    return await Self.explain(question, configuration.data, plan.engine.interlocking)
+    let holds = Dictionary(await engine.holds.map { ($0.trigger, $0.hold) }) { _, last in last }
+    return await Self.explain(question, configuration.data, plan.engine, holds)
   }
 
   /// On no loop: a long log must keep nobody waiting.
   @concurrent private static func explain(
     _ question: ExplainQuestion,
     _ data: String,
-    _ interlocking: Interlocking
+    _ plan: EnginePlan,
+    _ holds: [TriggerID: Hold]
   ) async -> (isDone: Bool, JSON) {
-    question.answer(data, interlocking)
+    question.answer(data, plan, holds)
   }
 }
 
 /// Explains events of a data folder on which nothing runs, by manifests that are read for it.
 package struct ExplainFolder {
-  private let interlocking: Interlocking
+  private let plan: EnginePlan
   /// What is wrong with the manifests; with an error among it nothing can be explained.
   package let found: [Diagnostic]
 
@@ -80,15 +86,17 @@ package struct ExplainFolder {
     let diagnostics = Diagnostics()
     let compiler = SensorCompiler(program: program, world: world)
     let set = SensorCompiler.reader(diagnostics).read(manifests)
-    interlocking = Interlocking(
-      set.sensors.compactMap { compiler.plan($0, diagnostics)?.interlocking.sensors.first }
+    let plans = set.sensors.compactMap { compiler.plan($0, diagnostics) }
+    plan = EnginePlan(
+      sensors: plans.flatMap(\.interlocking.sensors),
+      triggers: plans.flatMap(\.triggers.values)
     )
     found = diagnostics.sorted
   }
 
   /// Answers as the program that runs would.
   package func answer(_ question: ExplainQuestion, data: String) -> (isDone: Bool, JSON) {
-    question.answer(data, interlocking)
+    question.answer(data, plan)
   }
 }
 
@@ -137,6 +145,7 @@ extension Explanation.TriggerState {
     func state(_ name: String, _ more: JSON.Member...) -> [JSON.Member] {
       [JSON.Member(key: "state", value: .string(name))] + more
     }
+    func time(_ time: Timestamp?) -> JSON { time.map { .string($0.description) } ?? .null }
     return switch self {
     case .fired(let ids):
       state("fired", .init(key: "firings", value: .array(ids.map { .string($0.text) })))
@@ -144,11 +153,18 @@ extension Explanation.TriggerState {
       state("waits", .init(key: "for", value: .array(names.map { .string($0) })))
     case .replaced(let id): state("replaced", .init(key: "by", value: .string(id)))
     case .letGo: state("letGo")
-    case .held(let hold):
+    case .held(let hold, let ids):
       state(
         "held",
-        .init(key: "hold", value: .string(hold.name)),
-        .init(key: "why", value: .string(hold.why))
+        .init(key: "hold", value: .string(hold.kind.rawValue)),
+        .init(key: "until", value: time(hold.until)),
+        .init(key: "firings", value: .array(ids.map { .string($0.text) }))
+      )
+    case .gathered(let kind, let until):
+      state(
+        "gathered",
+        .init(key: "window", value: .string(kind.rawValue)),
+        .init(key: "until", value: time(until))
       )
     case .notReached: state("notReached")
     case .notRead: state("notRead")

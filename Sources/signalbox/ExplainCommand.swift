@@ -102,13 +102,16 @@ struct ExplainCommand: ParsableCommand {
     func list(_ key: String) -> String {
       (trigger[key]?.items ?? []).map { text($0) }.joined(separator: ", ")
     }
+    let due = text(trigger["until"])
+    let until = due.isEmpty || due == "null" ? "" : " until " + due
     return switch text(trigger["state"]) {
     case "fired": "fired: \(list("firings"))"
     case "waits": "holds it and waits for \(list("for"))"
     case "replaced":
       "held it until event \(text(trigger["by"])) took its place: the latest of a dependency counts"
-    case "letGo": "holds it no longer: a reset or an edit let it go"
-    case "held": "is held back (\(text(trigger["hold"]))): \(text(trigger["why"]))"
+    case "letGo": "holds it no longer: a reset, an edit, a window or a limit let it go"
+    case "held": "fired, and is held back by \(text(trigger["hold"]))\(until): \(list("firings"))"
+    case "gathered": "waits in a window (\(text(trigger["window"])))\(until)"
     case "notReached": "was not reached"
     default: "has not come to it"
     }
