@@ -104,17 +104,20 @@ import Testing
     let text = """
       {a: ({b: 2, a: 1e17} | tojson), b: "\\(0.00001)", c: (1.5e-7 | tostring), d: ("x" * 0),
       e: (3 * "ab"), f: ("abc" | last), g: ([2024, 1, 1] | mktime), h: ("1" | tonumber),
-      i: ([1, 2, 3, 4] | (.[] | select(. > 2)) |= empty)}
+      i: ([1, 2, 3, 4] | (.[] | select(. > 2)) |= empty), j: ([1, 2] | map_values(empty)),
+      k: (null | rindex("/"))}
       """
     #expect(
       try run(text, in: workers) == [
         "a": "{\"a\":100000000000000000,\"b\":2}", "b": "0.00001", "c": "1.5e-7", "d": "",
         "e": "ababab", "f": "c", "g": 1_706_745_600, "h": 1, "i": [1, 2],
+        "j": [], "k": nil,
       ]
     )
     for failing in [
       "{a: nan}", "{a: [infinite]}", "{a: (\" 1\" | tonumber)}", "{a: (\"nan\" | fromjson)}",
       "{a: ({} | isnan)}", "{a: (null | reverse)}",
+      "{a: ({} | transpose)}",
     ] {
       #expect(throws: JQError.self, "\(failing)") { try run(failing, in: workers) }
     }

@@ -38,7 +38,8 @@ package struct ExprFilter: Sendable {
     case .number: .float(ExprJSON.number(found.raw))
     case .string: .string(ExprJSON.text(found.raw.dropFirst().dropLast()))
     // A path can put together what is no JSON.
-    case .array, .object: found.json.map { ExprValue($0) } ?? .null
+    case .array: found.json.map { ExprValue($0) } ?? .array(ExprArray([]))
+    case .object: found.json.map { ExprValue($0) } ?? .map(ExprMap([]))
     }
   }
 

@@ -50,11 +50,11 @@ enum JQPrelude {
     "then error(\"rtrimstr of \\(type)\")",
     "elif endswith($x) and ($x | length) > 0 then .[:length - ($x | length)] else . end;",
     "def trimstr($x): ltrimstr($x) | rtrimstr($x);",
-    "def indices($x): if type == \"string\" and ($x | type) == \"string\" then",
+    "def indices($x): if . == null then null elif type == \"string\" and ($x | type) == \"string\" then",
     "(if $x == \"\" then [] else explode | .[$x | explode] end)",
     "elif type == \"array\" and ($x | type) == \"array\" then .[$x] else .[[$x]] end;",
     "def index($x): indices($x) | .[0];",
-    "def rindex($x): indices($x) | .[-1:][0];",
+    "def rindex($x): indices($x) | .[-1];",
   ]
 
   private static let patterns = [
@@ -108,6 +108,9 @@ enum JQPrelude {
     "| [$v | getpath($p) | first(update)] as $new",
     "| if ($new | length) > 0 then .value = ($v | setpath($p; $new[0])) else .gone += [$p] end)",
     "| .gone as $gone | .value | delpaths($gone);",
+    "def map_values(f): .[] |= f;",
+    "def _columns: transpose;",
+    "def transpose: if type == \"array\" then _columns else error(\"transpose of \\(type)\") end;",
     "def env: {};",
   ]
 }
