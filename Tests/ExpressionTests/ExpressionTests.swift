@@ -99,6 +99,31 @@ import Testing
     #expect(DataFilters([missing, present], join: .any).evaluate(data, at: time) == .pass)
   }
 
+  @Test(
+    "in mode argo-1.9 nil is no text, and lists are compared with their types",
+    arguments: [
+      ("nothing contains \"x\"", FilterVerdict.refused("the expression is false")),
+      ("nothing matches \"x\"", .refused("the expression is false")),
+      ("list == [1, 2]", .pass), ("list == list", .pass),
+    ]
+  )
+  func strictness(expression: String, fixed: FilterVerdict) throws {
+    let world = TemplateWorld(
+      now: { GoTime(seconds: 0, nanoseconds: 0, zone: .utc) },
+      zoneFile: { _ in nil },
+      random: { 0 }
+    )
+    let data = Array("{\"list\": [1, 2]}".utf8)
+    #expect(try EventSourceFilter(expression, world: world).evaluate(data) == fixed)
+    let strict = try EventSourceFilter(expression, mode: .argo19, world: world).evaluate(data)
+    switch (expression, strict) {
+    case ("list == list", .pass), ("list == [1, 2]", .refused): break
+    case ("list == list", _), ("list == [1, 2]", _): Issue.record("\(strict)")
+    case (_, .error): break
+    default: Issue.record("\(strict)")
+    }
+  }
+
   @Test("no expression is all of none, and not one of them")
   func noExpressions() {
     let time = FilterTime(seconds: 0, nanoseconds: 0)

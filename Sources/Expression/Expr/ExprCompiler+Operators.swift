@@ -47,7 +47,10 @@ extension ExprCompiler {
         let a = try left(&run)
         let b = try right(&run)
         try Self.placed(offset) { () throws(ExprFailure) in try run.work(a.weight + b.weight) }
-        return .bool(ExprComparison.equal(a, b) == isEqual)
+        let isStrict = run.isStrict && a.isList && b.isList
+        let areEqual =
+          isStrict ? ExprComparison.strictlyEqual(a, b) : ExprComparison.equal(a, b)
+        return .bool(areEqual == isEqual)
       }
     default: break
     }
@@ -88,9 +91,9 @@ extension ExprCompiler {
     let subject = try code(subject)
     return { (run) throws(ExprFault) in
       let value = try subject(&run)
-      if value.isNil { return .bool(false) }
       return try Self.placed(offset) { () throws(ExprFailure) in
-        .bool(try Self.matches(value, compiled, &run))
+        if try run.isWithoutText(value) { return .bool(false) }
+        return .bool(try Self.matches(value, compiled, &run))
       }
     }
   }
@@ -112,7 +115,7 @@ extension ExprCompiler {
     _ search: @escaping @Sendable (ByteString, ByteString) -> Bool
   ) -> Operation {
     { (a, b, run) throws(ExprFailure) in
-      if a.isNil || b.isNil { return .bool(false) }
+      if try run.isWithoutText(a, b) { return .bool(false) }
       try run.work(a.weight + b.weight)
       return .bool(search(try a.text(), try b.text()))
     }
@@ -144,7 +147,7 @@ extension ExprCompiler {
       return .bool(try ExprComparison.contains(b, a))
     },
     "matches": { (a, b, run) throws(ExprFailure) in
-      if a.isNil || b.isNil { return .bool(false) }
+      if try run.isWithoutText(a, b) { return .bool(false) }
       // Compiling may take as long as looking at a long text.
       try run.work(20_000)
       return .bool(try matches(a, try ExprPattern(try b.text()), &run))

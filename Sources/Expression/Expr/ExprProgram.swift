@@ -4,6 +4,7 @@ package struct ExprProgram: Sendable {
   private let text: ByteString
   private let code: ExprCode
   private let variables: Int
+  private let isStrict: Bool
 
   /// - Throws: `ExprError` of the phase `parse` or `compile`.
   package init(_ source: String) throws(ExprError) { try self.init(source, checking: .nothing) }
@@ -12,6 +13,7 @@ package struct ExprProgram: Sendable {
     self.source = source
     let text = ByteString(source)
     self.text = text
+    isStrict = strictness == .strict
     do throws(ExprFault) {
       var compiler = ExprCompiler()
       let node = try ExprParser.parse(text)
@@ -30,7 +32,7 @@ package struct ExprProgram: Sendable {
     _ names: any ExprNames,
     in world: TemplateWorld
   ) throws(ExprError) -> ExprValue {
-    var run = ExprRun(names: names, world: world, variables: variables)
+    var run = ExprRun(names: names, world: world, variables: variables, isStrict: isStrict)
     do throws(ExprFault) { return try code(&run) } catch {
       throw ExprError(.run, error.message, at: error.offset ?? 0, in: text)
     }

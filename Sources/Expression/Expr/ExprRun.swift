@@ -23,6 +23,9 @@ package struct ExprRun {
 
   let names: any ExprNames
   package let world: TemplateWorld
+  /// As release 1.15.5 of the language: nil is no text, and lists are equal only if the types of
+  /// their elements are.
+  let isStrict: Bool
   var variables: [ExprValue]
   var scopes: [Scope] = []
   /// An optional member found nil; its chain answers nil.
@@ -31,9 +34,10 @@ package struct ExprRun {
   private var text = 0
   private var done = 0
 
-  init(names: any ExprNames, world: TemplateWorld, variables: Int) {
+  init(names: any ExprNames, world: TemplateWorld, variables: Int, isStrict: Bool) {
     self.names = names
     self.world = world
+    self.isStrict = isStrict
     self.variables = Array(repeating: .null, count: variables)
   }
 
@@ -52,6 +56,17 @@ package struct ExprRun {
   mutating func work(_ amount: Int) throws(ExprFailure) {
     done &+= amount
     if done > ExprLimits.work || done < 0 { throw ExprFailure("the evaluation takes too long") }
+  }
+
+  /// Whether an operator on texts has a nil, which makes it false.
+  /// - Throws: where nil is no text.
+  func isWithoutText(
+    _ a: ExprValue,
+    _ b: ExprValue = .bool(true)
+  ) throws(ExprFailure) -> Bool {
+    guard a.isNil || b.isNil else { return false }
+    if isStrict { throw ExprFailure("nil is no text") }
+    return true
   }
 
   /// A time zone by its name.

@@ -35,6 +35,14 @@ package enum ExprValue: Sendable {
     }
   }
 
+  var isList: Bool {
+    switch self {
+    case .array: true
+    case .json(let json): !json.isObject
+    default: false
+    }
+  }
+
   /// The value of JSON, its numbers all floats.
   package init(_ document: JSONDocument) { self = ExprJSON(document.node).value }
 
