@@ -148,7 +148,9 @@ extension ForgeKind {
     ("ConfidentialNoteEvents", "confidential_note_events"), ("JobEvents", "job_events"),
     ("PipelineEvents", "pipeline_events"), ("WikiPageEvents", "wiki_page_events"),
     ("DeploymentEvents", "deployment_events"), ("ReleasesEvents", "releases_events"),
-    ("SubGroupEvents", "subgroup_events"),
+    ("SubGroupEvents", "subgroup_events"), ("EmojiEvents", "emoji_events"),
+    ("MemberEvents", "member_events"), ("FeatureFlagEvents", "feature_flag_events"),
+    ("ResourceAccessTokenEvents", "resource_access_token_events"),
   ]
 
   private static let giteaHooks = HookRow(
