@@ -87,16 +87,20 @@ let package = Package(
       ]
     ),
     // Plugins
+    module("ForgeAPI", ["Posix", "TLS", "JSON", "HTTPClient", "Manifest", "Cluster", "Plugin"]),
     module(
       "EventSources",
       [
-        "Posix", "TLS", "KafkaClient", "JSON", "Event", "Expression", "Manifest", "HTTP",
-        "Cluster", "Plugin",
+        "Posix", "TLS", "KafkaClient", "JSON", "HTTPClient", "Event", "Expression", "Manifest",
+        "HTTP", "Cluster", "Plugin", "ForgeAPI",
       ]
     ),
     module(
       "Triggers",
-      ["Posix", "KafkaClient", "JSON", "HTTPClient", "Event", "Manifest", "Cluster", "Plugin"]
+      [
+        "Posix", "KafkaClient", "JSON", "HTTPClient", "Event", "Manifest", "Cluster", "Plugin",
+        "ForgeAPI",
+      ]
     ),
     // Core
     module(
@@ -125,7 +129,7 @@ let package = Package(
       dependencies: [
         "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Bus", "EventLog", "Manifest",
         "Observe",
-        "EventSources", "Triggers",
+        "ForgeAPI", "EventSources", "Triggers",
         "Server", "Rehearsal",
         arguments, logging,
       ],
@@ -156,7 +160,7 @@ let package = Package(
       "EventSourcesTests",
       [
         "EventSources", "Plugin", "Expression", "Manifest", "HTTP", "HTTPClient", "Event", "JSON",
-        "Cluster", "Posix", "TLS", "TestKit",
+        "Cluster", "Posix", "TLS", "ForgeAPI", "TestKit",
       ]
     ),
     tests(

@@ -225,7 +225,9 @@ extension Engine {
         payload: rendered.payload,
         isParameterised: rendered.isParameterised,
         statusAllow: trigger.statusAllow,
-        edit: trigger.edit(events)
+        edit: trigger.edit(events),
+        causes: { await self.causes(of: $0) },
+        hasEnded: { await self.hasEnded($0) }
       )
       let outcome = await rendered.trigger.fire(firing)
       if case .started(let result) = outcome, type(of: rendered.trigger).isFollowed {

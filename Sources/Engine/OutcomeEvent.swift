@@ -49,11 +49,13 @@ package enum OutcomeEvent {
       ] + replayed + details
     )
     return Event(
-      id: Event.stableID(
-        "outcome",
-        intent.id.text,
-        phase.isEnding ? "ending" : phase.rawValue + (step.map { " \($0)" } ?? "")
-      ),
+      id: phase.isEnding
+        ? endingID(intent.id)
+        : Event.stableID(
+          "outcome",
+          intent.id.text,
+          phase.rawValue + (step.map { " \($0)" } ?? "")
+        ),
       namespace: sensor.namespace,
       bus: intent.bus,
       source: source,
@@ -68,6 +70,11 @@ package enum OutcomeEvent {
         path: intent.path
       )
     )
+  }
+
+  /// The id of the event that ends a firing, however it ends.
+  static func endingID(_ firing: FiringID) -> String {
+    Event.stableID("outcome", firing.text, "ending")
   }
 
   /// The firing that `event` ends; nil for any other event.

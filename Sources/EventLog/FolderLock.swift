@@ -2,11 +2,12 @@ import Glibc
 import Posix
 
 /// The right to write to a folder. It goes with the process, however that ends.
-final class FolderLock: Sendable {
+package final class FolderLock: Sendable {
   private let file: FileDescriptor
 
   /// Takes the lock of `folder`, which is made if need be, and leaves this process's number in it.
-  init(_ folder: String) throws(LogError) {
+  /// - Throws: `LogError.locked` where another process holds it.
+  package init(_ folder: String) throws(LogError) {
     do throws(SystemError) {
       try Files.makeFolder(folder)
       file = try FileDescriptor.open(folder + "/lock", O_RDWR | O_CREAT)

@@ -9,6 +9,8 @@ package struct WebhookContext: Sendable {
   package let endpoint: String
   package let method: String
   package let authSecret: SecretSelector?
+  /// How the world reaches us, without the endpoint; nil where the manifest does not say.
+  let url: String?
   package let bodyLimit: Int
   /// nil: served in plain.
   let tls: RouteTLS?
@@ -39,7 +41,8 @@ package struct WebhookContext: Sendable {
     authSecret = block.secret("authSecret")
     self.bodyLimit = block.integer("maxPayloadSize", in: 1...(64 << 20)) ?? bodyLimit
     metadata = webhookMetadata(block)
-    _ = block.string("url")
+    let url = block.string("url") ?? ""
+    self.url = url.isEmpty ? nil : url
     tls = serverCertificates(block, own)
   }
 }

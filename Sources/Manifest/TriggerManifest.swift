@@ -104,7 +104,7 @@ extension ParameterManifest {
 let knownTriggerKinds = [
   "k8s", "argoWorkflow", "http", "awsLambda", "azureEventHubs", "azureServiceBus", "kafka",
   "pulsar", "nats", "slack", "openWhisk", "custom", "log", "email", "command", "argoCD",
-  "argoRollout",
+  "argoRollout", "commitStatus",
 ]
 
 extension DocumentReader {

@@ -184,6 +184,12 @@ package protocol SourceHost: Sendable {
   ///   - digest: of the body, hexadecimal.
   ///   - delivery: what the sender calls this one.
   func isRepeatedBody(_ digest: String, delivery: String, of name: EventSourceName) -> Bool
+
+  /// Whether an event of this id is on the log.
+  func isStored(_ id: String, of name: EventSourceName) -> Bool
+
+  /// Whether events may be refused by the source's filter, so that not all that arrived is stored.
+  var hasFilter: Bool { get }
 }
 
 extension SourceHost {
@@ -274,4 +280,8 @@ extension SourceHost {
     delivery: String,
     of name: EventSourceName
   ) -> Bool { false }
+
+  package func isStored(_ id: String, of name: EventSourceName) -> Bool { false }
+
+  package var hasFilter: Bool { false }
 }

@@ -72,6 +72,9 @@ struct FilteredHost: SourceHost {
     host.countVerified(name, usedPrevious: usedPrevious)
   }
 
+  func isStored(_ id: String, of name: EventSourceName) -> Bool { host.isStored(id, of: name) }
+  var hasFilter: Bool { true }
+
   func isRepeatedBody(_ digest: String, delivery: String, of name: EventSourceName) -> Bool {
     host.isRepeatedBody(digest, delivery: delivery, of: name)
   }

@@ -29,6 +29,10 @@ package struct Firing: Sendable {
   /// Applies the trigger's `parameters` to an object, where they change what the trigger acts on and
   /// not its fields (`parametersChangeObject`); throws for a value that cannot be found or placed.
   package let edit: @Sendable (JSON) throws -> JSON
+  /// The events that led to one, as far as they are still on the bus.
+  package let causes: @Sendable (Event) async -> [Event]
+  /// Whether the firing that an outcome tells of has ended.
+  package let hasEnded: @Sendable (Event) async -> Bool
 
   package init(
     id: FiringID,
@@ -41,7 +45,9 @@ package struct Firing: Sendable {
     payload: [UInt8]?,
     isParameterised: Bool,
     statusAllow: [Int]? = nil,
-    edit: @escaping @Sendable (JSON) throws -> JSON = { $0 }
+    edit: @escaping @Sendable (JSON) throws -> JSON = { $0 },
+    causes: @escaping @Sendable (Event) async -> [Event] = { _ in [] },
+    hasEnded: @escaping @Sendable (Event) async -> Bool = { _ in false }
   ) {
     self.id = id
     self.namespace = namespace
@@ -54,6 +60,8 @@ package struct Firing: Sendable {
     self.isParameterised = isParameterised
     self.statusAllow = statusAllow
     self.edit = edit
+    self.causes = causes
+    self.hasEnded = hasEnded
   }
 }
 

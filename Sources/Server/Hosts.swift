@@ -97,6 +97,11 @@ struct BusSourceHost: SourceHost {
     instruments.verified.increment(["\(name.namespace)/\(name.source)", name.event, key])
   }
 
+  func isStored(_ id: String, of name: EventSourceName) -> Bool {
+    let identity = Event.Identity(namespace: name.namespace, source: name.source, id: id)
+    return bus?.position(of: identity) != nil
+  }
+
   func isRepeatedBody(_ digest: String, delivery: String, of name: EventSourceName) -> Bool {
     let isRepeated = bodies.isRepeated("\(name) \(digest)", delivery: delivery, at: .now())
     if isRepeated {

@@ -4,6 +4,7 @@ package import HTTPClient
 package import Logging
 package import Manifest
 import Observe
+package import Plugin
 package import Posix
 
 /// One running installation: the log, the engine and the listeners.
@@ -90,12 +91,41 @@ package struct Server {
     compat: Compatibility,
     program: String = "/proc/self/exe"
   ) -> (found: [Diagnostic], ports: [Int]) {
+    let (plan, found) = build(paths, secrets, kubeconfig: kubeconfig, program: program, http: nil)
+    return (found, plan?.routesByPort.map(\.0) ?? [])
+  }
+
+  /// The event sources of manifests, made as `run` would make them; nothing runs or is listened to.
+  /// - Parameter http: what their requests go through.
+  /// - Returns: no sources where a manifest has an error.
+  package static func sources(
+    _ paths: [String],
+    secrets: String,
+    http: HTTPClient
+  ) -> (sources: [any EventSource], found: [Diagnostic]) {
+    let (plan, found) = build(
+      paths,
+      secrets,
+      kubeconfig: nil,
+      program: "/proc/self/exe",
+      http: http
+    )
+    return (plan?.made.map(\.source) ?? [], found)
+  }
+
+  private static func build(
+    _ paths: [String],
+    _ secrets: String,
+    kubeconfig: String?,
+    program: String,
+    http: HTTPClient?
+  ) -> (plan: PlanBuilder.Plan?, found: [Diagnostic]) {
     let diagnostics = Diagnostics()
     let parts = Parts(
       secrets: FolderSecrets(folder: secrets),
       bus: nil,
       loop: nil,
-      http: nil,
+      http: http,
       allowOutbound: AllowList(),
       key: nil,
       jobs: "",
@@ -106,7 +136,7 @@ package struct Server {
       compat: compat
     )
     let plan = parts.builder(diagnostics).build(paths)
-    return (diagnostics.sorted, plan?.routesByPort.map(\.0) ?? [])
+    return (plan, diagnostics.sorted)
   }
 
   /// Receives the sockets of the program that runs, and has it stop once nothing that can be

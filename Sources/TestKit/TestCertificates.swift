@@ -106,4 +106,36 @@ package enum TestCertificates {
     NZpC3JHnIjct/Z6ZQ9Lv4Sa+VOBzFahPciKfclKbt+V6ATH8Hzckwzmg
     -----END PRIVATE KEY-----
     """
+
+  /// A private key of RSA, 2048 bits.
+  package static let rsaKey = """
+    -----BEGIN PRIVATE KEY-----
+    MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQDdPjvT8QaLpftX
+    QiC8XV1fnba4HtLttBaOIIAmH/QSPp9lDuiuTNZxU0hK1dwHtmypP5dWhdopjgtX
+    xpg+vke64uZxZ+HoYqsNwbTRG41vAjwvVLlC/fOxzawdZa9H/AZ4eqU5kRSYIcPv
+    8Ucr9itqFUIxRFeXGmCDfQ58Df/UXCG3N+QUKTbMy6QCrDwQ2N79UTem2+NvR6hw
+    z7acv+p/BVo9yKTTJTjyW2SAe3Cjo885No6fKQoCp/f7dki1k2OAFaacSf/sAhkZ
+    OfTo6OX7c9R19HY3IIdoDb+QHEjGcG09K1Q2P5Ce39jXeyPcI+AOTaxVO5xU+1gb
+    vsZrGHnpAgMBAAECggEAAgZZvj0ygpjCqb18ZsuXc80x64eLsGV8Kdw/Xqn0SMOg
+    35LGUMxkT4iet3bzgttkbUbx1oFr2gLCP5Ec76u75L3YHvxU3NS6AkqY14Dq136J
+    SLkb/MfDISgpLbfdJcRh65xwEpcYHZ18frUMzNNoTw9HVMOue17ATfUZFXam1gg7
+    9l5hevX3MS0s3GmtyMxXNYidSEA80qqeLUIOde9M/SoWi3N3gUL1L9759CR0vNGu
+    9BBowuM3IvM4wB5JpWxa6AAZ26/c61P7BGea1zQzbiirywBdMs5QEW6NFL5NR+9x
+    AlR/YOH42bKfAFqtosu7EeBow6fCblhRth7MqDcr0QKBgQD81lC5kGFVtcdtKDBT
+    caq85sFYtCLQpZoLZIFr3rDyrOqXQWihKBvhlhRcP3aLeGbrXN2w76++D3GNyzWr
+    WjnhRbeU8YN7XOnt4NyWM1jpxsD6dUikK48UGIMNaUWd5071VEloqW6o/ley1TZO
+    U69mzQuq9OLPyl5roR/S+mDXOQKBgQDgAr3ddBCoNaTJka1jbgZ9Vn/fbrRGmQvq
+    41a3lX0Hqc8OFqwvGxLTA6TGcC9lju7PFxM1qRTg0e2cUZAxEbk5O7K6R0BByaDs
+    HktyGq6a7yNNYeZwpB03BoFsywjOzPeg8iUktJdmEdPpe5put58foZ7HCQR75mVX
+    tNvU3QGIMQKBgEGtakrJtn8NOUChr+v9Gtz3FEJ2iJSqb9mFwhjDQDPJtyaTVxqF
+    0LhIxAEyexi/rfx1oyDTIlO8r0KmBsr8JQzfj1ChbAYfnKSuRJ6/t9kCSB7HWJdM
+    uV3/AAv7zJm3/Eq+GlOVr6k2aJGL0Q+HrYiGuwEtm71eVCihMiMb5wwBAoGBAMAK
+    marYbc9G7dbARN0Q3g9lsIpj5bkAS+86poUMavu+3/s8BLD9jM3KOeDFHFz8hE6V
+    gapnIbb7QbDZW7w1bY1bWIXJv5SmvoauEg/oP/gjOyiD3YKDr2gU86/I/+wKW+Bm
+    tuEY0RJ4BiwMAwEX+hqr++q2GFn/0rG2IyABt+aBAoGALNYdS0TDYNkpqcHtqfzY
+    KEbCX9cWOvWxzueslN0k0pvPqNGRTRPUr2D/pEAATkVSaqt3I+THKEBjQFSwuwx7
+    HPT2IsAmSOMIUohEJVx76ztK52Btel9f1cory1cC4D7jv0IMhMSXTDi/m1oN4iRQ
+    KerRtwoMvahjA2tOOhZeM94=
+    -----END PRIVATE KEY-----
+    """
 }

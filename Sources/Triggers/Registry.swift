@@ -4,6 +4,7 @@ package import Plugin
 package let triggerKinds: [TriggerKind] = [
   TriggerKind(ApplicationTrigger.self),
   TriggerKind(CommandTrigger.self),
+  TriggerKind(CommitStatusTrigger.self),
   TriggerKind(EmailTrigger.self),
   TriggerKind(HTTPTrigger.self),
   TriggerKind(KafkaTrigger.self),

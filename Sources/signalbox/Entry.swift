@@ -20,6 +20,9 @@ enum Entry {
     if arguments.count == 2, arguments[0] == GitHook.receiveArgument {
       exit(GitHook.receive(arguments[1]))
     }
+    if arguments.count == 2, arguments[0] == GitHook.gateArgument {
+      exit(GitHook.gate(arguments[1]))
+    }
     if arguments.count == 2, arguments[0] == GitHook.drainArgument {
       exit(GitHook.drain(arguments[1]))
     }

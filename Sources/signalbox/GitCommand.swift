@@ -26,12 +26,25 @@ struct GitCommand: ParsableCommand {
     @Argument(help: "The repository: a bare one, or the .git folder of another.")
     var repository: String
 
-    @Flag(help: "Keep a post-receive hook that is there, and run it first.")
+    @Flag(help: "Keep a hook that is there, and run it first.")
     var chain = false
+
+    @Flag(
+      help: """
+        Write a pre-receive hook too, which lets a push in only where the running program's source \
+        says so.
+        """
+    )
+    var gate = false
 
     func run() throws {
       do throws(GitInstallError) {
-        let installed = try GitInstall.install(repository, data: folder.data, chains: chain)
+        let installed = try GitInstall.install(
+          repository,
+          data: folder.data,
+          chains: chain,
+          gates: gate
+        )
         print("installed \(installed.hook)")
         print("in a manifest: spec.git.NAME.repository: \(installed.repository)")
       } catch {

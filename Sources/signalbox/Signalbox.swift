@@ -9,9 +9,8 @@ struct Signalbox: AsyncParsableCommand {
     version: "0.1.0-dev",
     subcommands: [
       RunCommand.self, ValidateCommand.self, TestCommand.self, EventsCommand.self,
-      ExplainCommand.self, SendCommand.self,
-      DeadLettersCommand.self, LogCommand.self, ReloadCommand.self, EvalCommand.self,
-      GitCommand.self,
+      ExplainCommand.self, SendCommand.self, DeadLettersCommand.self, LogCommand.self,
+      ReloadCommand.self, EvalCommand.self, GitCommand.self, HooksCommand.self,
     ]
   )
 }

@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import Posix
+import TestKit
 
 /// A program that is ended with its owner. Not Foundation's: that takes a program which closes what
 /// it inherited, as sshd does, for one that ended, and waits for it.
@@ -89,6 +90,13 @@ final class SSHServer {
     try awaitListener(port)
   }
 
+  /// The keys of a client that knows this server, as a `git` source names them.
+  func clientFiles() throws -> (identity: String, knownHosts: String) {
+    let key = try String(contentsOfFile: folder + "/host-key.pub", encoding: .utf8)
+    try write("[127.0.0.1]:\(port) \(key)", folder + "/known-hosts")
+    return (folder + "/client-key", folder + "/known-hosts")
+  }
+
   func url(_ path: String) -> String { "ssh://\(NSUserName())@127.0.0.1:\(port)\(path)" }
 
   var command: String {
@@ -103,8 +111,21 @@ final class SmartHTTPServer {
   private let wrapper: Child
   private let port: Int
 
-  init?(_ folder: String) throws {
+  private let scheme: String
+
+  /// - Parameter isEncrypted: whether it has the tests' certificate.
+  init?(_ folder: String, isEncrypted: Bool = false) throws {
     port = try freePort()
+    scheme = isEncrypted ? "https" : "http"
+    var listen = "listen 127.0.0.1:\(port);"
+    if isEncrypted {
+      try write(TestCertificates.one, folder + "/server.pem")
+      try write(TestCertificates.oneKey, folder + "/server.key")
+      try write(TestCertificates.authority, folder + "/authority.pem")
+      listen =
+        "listen 127.0.0.1:\(port) ssl; ssl_certificate \(folder)/server.pem;"
+        + " ssl_certificate_key \(folder)/server.key;"
+    }
     let backend = "/usr/lib/git-core/git-http-backend"
     guard Files.kind(backend) == .file else { return nil }
     let socket = folder + "/cgi.sock"
@@ -118,7 +139,7 @@ final class SmartHTTPServer {
         fastcgi_temp_path \(folder)/fastcgi; uwsgi_temp_path \(folder)/uwsgi;
         scgi_temp_path \(folder)/scgi;
         server {
-          listen 127.0.0.1:\(port);
+          \(listen)
           location / {
             fastcgi_pass unix:\(socket);
             fastcgi_param SCRIPT_FILENAME \(backend);
@@ -144,5 +165,5 @@ final class SmartHTTPServer {
     try awaitListener(port)
   }
 
-  func url(_ path: String) -> String { "http://127.0.0.1:\(port)/\(path)" }
+  func url(_ path: String) -> String { "\(scheme)://127.0.0.1:\(port)/\(path)" }
 }

@@ -189,6 +189,46 @@ import Testing
     }
   }
 
+  @Test("a gate lets in what its expression allows, and nothing while nobody can be asked")
+  func gate() throws {
+    try withFolder { folder in
+      let place = try Place(folder, installs: false)
+      try place.install(["--gate"])
+      func refused() throws -> String {
+        let error = #expect(throws: SystemError.self) { _ = try place.push() }
+        return error?.description ?? ""
+      }
+      try place.commit("app/a", "1")
+      #expect(try refused().contains("the gate cannot be asked"))
+      let manifest = try String(contentsOfFile: folder + "/manifests/git.yaml", encoding: .utf8)
+      let expression = #"!push.forced && all(push.changedPaths, # != "app/locked")"#
+      let gated = manifest.replacing(
+        "interval: 1s}",
+        with: "interval: 1s, gate: {expression: '\(expression)'}}"
+      )
+      try write(gated, folder + "/manifests/git.yaml")
+      let program = try Program(folder, ["--console", "127.0.0.1:0"])
+      // A branch that is new has nothing to be forced over.
+      #expect(try refused().contains("refs/heads/main: the gate's expression fails"))
+      try write(
+        gated.replacing("!push.forced", with: "push.forced != true"),
+        folder + "/manifests/git.yaml"
+      )
+      #expect(try signalbox(["reload", "--data", folder + "/data"]).status == 0)
+      _ = try place.push()
+      #expect(try place.await(1).count == 1)
+      try place.commit("app/locked", "1")
+      #expect(try refused().contains("refs/heads/main: the gate's expression does not hold"))
+      _ = try git(["-C", place.clone, "reset", "--quiet", "--hard", "HEAD~1"])
+      try place.commit("app/b", "1")
+      _ = try place.push()
+      let events = try place.await(2)
+      #expect(events.count == 2)
+      #expect(push(events[1], "changedPaths") == ["app/b"])
+      #expect(program.end() == 0)
+    }
+  }
+
   @Test("a push over ssh and one over smart HTTP behind nginx are told like one through a file")
   func transports() throws {
     try withFolder { folder in
@@ -221,33 +261,84 @@ import Testing
   @Test("a repository without a hook is asked for its refs")
   func polling() throws {
     try withFolder { folder in
-      let place = try Place(folder, installs: false)
-      try place.commit("app/a", "1")
-      _ = try place.push()
-      let manifest = """
-        apiVersion: argoproj.io/v1alpha1
-        kind: EventSource
-        metadata: {name: git}
-        spec:
-          git:
-            app: {url: "file://\(place.bare)", interval: 1s}
-        """
-      try write(manifest, folder + "/manifests/git.yaml")
-      var program = try Program(folder, ["--console", "127.0.0.1:0"])
-      // What was there at the first look is nobody's push; wait until it was looked at.
-      while !(try signalbox(["log", "dump", "--data", folder + "/data"]).output.contains("known")) {
+      try asked(folder) { "url: \"file://\($0)\"" }
+    }
+  }
+
+  @Test("one is asked over https, its certificate verified by the file of the manifest")
+  func pollingHTTPS() throws {
+    try withFolder { folder in
+      guard let server = try SmartHTTPServer(folder, isEncrypted: true) else { return }
+      try asked(folder) { _ in
+        "url: \"\(server.url("bare.git"))\", caFile: \(folder)/authority.pem"
+      }
+      // Nobody else's certificate is taken.
+      try asked(folder, isRefused: "certificate") { _ in "url: \"\(server.url("bare.git"))\"" }
+    }
+  }
+
+  @Test("one is asked over ssh, with a key and a host that the manifest names")
+  func pollingSSH() throws {
+    try withFolder { folder in
+      guard let server = try SSHServer(folder) else { return }
+      let files = try server.clientFiles()
+      try asked(folder) { bare in
+        "url: \"\(server.url(bare))\", ssh: {identityFile: \(files.identity), "
+          + "knownHostsFile: \(files.knownHosts)}"
+      }
+      try asked(folder, isRefused: "Host key verification failed") { bare in
+        "url: \"\(server.url(bare))\", ssh: {identityFile: \(files.identity), "
+          + "knownHostsFile: /dev/null}"
+      }
+    }
+  }
+
+  /// A program asks a repository for its refs, and tells of a push that happened while it was away.
+  /// - Parameters:
+  ///   - refusal: what git says where it must not get through.
+  ///   - fields: of the source, for the path of the bare repository.
+  private func asked(
+    _ folder: String,
+    isRefused refusal: String? = nil,
+    _ fields: (String) -> String
+  ) throws {
+    for part in ["data", "bare.git", "clone"] { try? Files.remove(folder + "/" + part) }
+    let place = try Place(folder, installs: false)
+    try place.commit("app/a", "1")
+    _ = try place.push()
+    let manifest = """
+      apiVersion: argoproj.io/v1alpha1
+      kind: EventSource
+      metadata: {name: git}
+      spec:
+        git:
+          app: {\(fields(place.bare)), interval: 1s}
+      """
+    try write(manifest, folder + "/manifests/git.yaml")
+    var program = try Program(folder, ["--console", "127.0.0.1:0"])
+    let deadline = MonotonicTime.now() + .seconds(40)
+    if let refusal {
+      while !program.printed.contains(refusal), MonotonicTime.now() < deadline {
         _ = poll(nil, 0, 50)
       }
-      #expect(try place.events().isEmpty)
+      #expect(program.printed.contains(refusal))
       #expect(program.end() == 0)
-      try place.commit("app/a", "2")
-      _ = try place.push()
-      program = try Program(folder, ["--console", "127.0.0.1:0"])
-      let events = try place.await(1)
-      #expect(events.count == 1)
-      #expect(push(events[0], "branch") == "main" && push(events[0], "truncated") == true)
-      #expect(program.end() == 0)
+      return
     }
+    // What was there at the first look is nobody's push; wait until it was looked at.
+    while !(try signalbox(["log", "dump", "--data", folder + "/data"]).output.contains("known")),
+      MonotonicTime.now() < deadline
+    { _ = poll(nil, 0, 50) }
+    #expect(try place.events().isEmpty)
+    #expect(program.end() == 0)
+    try place.commit("app/a", "2")
+    _ = try place.push()
+    program = try Program(folder, ["--console", "127.0.0.1:0"])
+    let events = try place.await(1)
+    #expect(events.count == 1)
+    let event = try #require(events.first)
+    #expect(push(event, "branch") == "main" && push(event, "truncated") == true)
+    #expect(program.end() == 0)
   }
 
   /// A folder that is gone afterwards.

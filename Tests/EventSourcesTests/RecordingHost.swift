@@ -35,16 +35,20 @@ final class RecordingHost: SourceHost, SecretStore {
   private let seconds: Int64
 
   let cluster: ClusterAccess
+  /// nil: it sends nothing.
+  private let http: HTTPClient?
 
   /// - Parameter seconds: what the wall clock shows, since 1970.
   init(
     secrets values: [String: String] = [:],
     loop: EventLoop? = nil,
     seconds: Int64 = 0,
-    cluster: ClusterAccess = .none
+    cluster: ClusterAccess = .none,
+    http: HTTPClient? = nil
   ) {
     self.cluster = cluster
     self.values = values
+    self.http = http
     self.seconds = seconds
     (appended, telling) = AsyncStream.makeStream()
     (logged, logging) = AsyncStream.makeStream()
@@ -89,7 +93,8 @@ final class RecordingHost: SourceHost, SecretStore {
   }
 
   func send(_ request: OutboundRequest) async throws(OutboundError) -> OutboundResponse {
-    throw OutboundError(.cancelled, "this host sends nothing")
+    guard let http else { throw OutboundError(.cancelled, "this host sends nothing") }
+    return try await http.send(request)
   }
 
   func show(_ reading: SourceReading, from name: EventSourceName) {}
@@ -128,6 +133,11 @@ final class RecordingHost: SourceHost, SecretStore {
 
   func countVerified(_ name: EventSourceName, usedPrevious: Bool) {
     state.withLock { $0.verified.append(usedPrevious) }
+  }
+
+  func isStored(_ id: String, of name: EventSourceName) -> Bool {
+    let identity = Event.Identity(namespace: name.namespace, source: name.source, id: id)
+    return state.withLock { $0.identities.contains(identity) }
   }
 
   func isRepeatedBody(_ digest: String, delivery: String, of name: EventSourceName) -> Bool {

@@ -22,16 +22,20 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
       "Cluster",
     ]
   ),
+  ("ForgeAPI", ["Posix", "TLS", "JSON", "HTTPClient", "Manifest", "Cluster", "Plugin"]),
   (
     "EventSources",
     [
-      "KafkaClient", "Posix", "TLS", "JSON", "Event", "Expression", "Manifest", "HTTP",
-      "Cluster", "Plugin",
+      "KafkaClient", "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Manifest",
+      "HTTP", "Cluster", "Plugin", "ForgeAPI",
     ]
   ),
   (
     "Triggers",
-    ["KafkaClient", "Posix", "JSON", "HTTPClient", "Event", "Manifest", "Cluster", "Plugin"]
+    [
+      "KafkaClient", "Posix", "JSON", "HTTPClient", "Event", "Manifest", "Cluster", "Plugin",
+      "ForgeAPI",
+    ]
   ),
   (
     "Engine",
@@ -58,7 +62,7 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
     [
       "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Bus", "EventLog", "Manifest",
       "Observe",
-      "EventSources", "Triggers",
+      "ForgeAPI", "EventSources", "Triggers",
       "Server", "Rehearsal",
       "ArgumentParser", "Logging", "Dispatch",
     ]

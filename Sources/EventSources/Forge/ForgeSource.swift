@@ -1,4 +1,5 @@
 import Event
+import ForgeAPI
 import HTTP
 import JSON
 import Manifest
@@ -6,7 +7,7 @@ import Plugin
 import TLS
 
 /// Webhooks of a forge (spec section 2.4); which one is a row of the table.
-struct ForgeSource<Row: ProviderRow>: EventSource, RequestHandler {
+struct ForgeSource<Row: ProviderRow>: EventSource, RequestHandler, HookOwner {
   static var kind: String { Row.provider.kind }
 
   private let spec: ForgeSpec<Row>
@@ -14,12 +15,24 @@ struct ForgeSource<Row: ProviderRow>: EventSource, RequestHandler {
   private let name: EventSourceName
   private let host: any SourceHost
   private let keys = HMACKeys()
+  let keeper: HookKeeper?
 
   init(_ spec: ForgeSpec<Row>, name: EventSourceName, host: any SourceHost, _ block: Block) {
     self.spec = spec
     context = spec.context
     self.name = name
     self.host = host
+    do throws(SecretError) {
+      keeper = try spec.registration.map { (registration) throws(SecretError) in
+        try HookKeeper(registration, name, kind: Self.kind, secret: spec.check.secret, host)
+      }
+    } catch {
+      keeper = nil
+      block.error("tls", "\(error)")
+    }
+    if let registration = spec.registration, registration.isManaged {
+      registration.access.check(host.secrets, block)
+    }
     checkSecrets(block)
     if !isAuthenticated {
       let field = if case .token = spec.check.proof { "secretToken" } else { "webhookSecret" }
@@ -73,6 +86,9 @@ struct ForgeSource<Row: ProviderRow>: EventSource, RequestHandler {
   }
 
   func accept(_ head: RequestHead) -> Acceptance {
+    if let senders = spec.senders, !senders.admits(head) {
+      return .answer(refused("address"))
+    }
     // What the head proves is asked for before the body is read.
     let verdict = spec.check.check(head, host.secrets)
     if let refusal = refusal(of: verdict) { return .answer(refusal) }
@@ -111,6 +127,17 @@ struct ForgeSource<Row: ProviderRow>: EventSource, RequestHandler {
       let also = Row.provider.takesForms ? " or a form with 'payload'" : ""
       return refused("body", "expected application/json\(also)")
     }
+    return await take(json, request.head.headers)
+  }
+
+  /// Stores what a delivery tells.
+  /// - Parameter isFetched: whether it is not what was sent, byte for byte, but what the forge says
+  ///   it was.
+  private func take(
+    _ json: [UInt8],
+    _ headers: Headers,
+    isFetched: Bool = false
+  ) async -> Response {
     let document: JSONDocument
     do throws(JSONError) { document = try JSONDocument(json) } catch {
       return refused("body", "the body is not JSON: byte \(error.offset)")
@@ -118,14 +145,17 @@ struct ForgeSource<Row: ProviderRow>: EventSource, RequestHandler {
     guard document.root.kind == .object else {
       return refused("body", "the body is no JSON object")
     }
-    let delivery = Delivery(Row.provider, request.head.headers, document)
+    let delivery = Delivery(Row.provider, headers, document)
     let parts = Told.parts(document, delivery.event, Row.provider.shape, splits: spec.splits)
     var isRepeated = false
-    if let id = delivery.id, spec.check.secret != nil {
+    if let id = delivery.id, spec.check.secret != nil, !isFetched {
       isRepeated = host.isRepeatedBody(delivery.digest, delivery: id, of: name)
     }
     let events = parts.enumerated().map { index, part in
-      event(part, parts.count > 1 ? index : nil, delivery, request.head.headers, isRepeated)
+      var event = event(part, parts.count > 1 ? index : nil, delivery, headers, isRepeated)
+      // Of the body alone: what stands between the forge and us may add headers to a repetition.
+      event.digest = delivery.id == nil || isFetched ? nil : delivery.digest
+      return event
     }
     return await store(events, name, host)
   }
@@ -149,9 +179,7 @@ struct ForgeSource<Row: ProviderRow>: EventSource, RequestHandler {
     }
     let number = index.map { " \($0)" } ?? ""
     return Event(
-      id: delivery.id.map {
-        Event.stableID(name.namespace, name.source, name.event, delivery.hook, $0 + number)
-      } ?? Event.randomID(),
+      id: delivery.id.map { eventID(delivery.hook, $0 + number) } ?? Event.randomID(),
       namespace: name.namespace,
       bus: name.bus,
       source: name.source,
@@ -164,10 +192,23 @@ struct ForgeSource<Row: ProviderRow>: EventSource, RequestHandler {
         body: body,
         metadata: spec.metadata,
         further: further
-      ),
-      // Of the body alone: what stands between the forge and us may add headers to a repetition.
-      digest: delivery.id == nil ? nil : delivery.digest
+      )
     )
+  }
+
+  private func eventID(_ hook: String, _ delivery: String) -> String {
+    Event.stableID(name.namespace, name.source, name.event, hook, delivery)
+  }
+
+  /// Keeps the hooks at the forge.
+  func run() async {
+    guard let keeper, keeper.registration.isManaged, keeper.client != nil else { return }
+    var watch = HookWatch(keeper) { headers, body in
+      await take(body, headers, isFetched: true)
+    } eventID: { hook, delivery in
+      eventID(hook, delivery)
+    }
+    await watch.run()
   }
 
   private var formType: String { "application/x-www-form-urlencoded" }
@@ -193,8 +234,9 @@ struct ForgeSource<Row: ProviderRow>: EventSource, RequestHandler {
     return EventSources.refusal(400, why)
   }
 
-  private func refused() -> Response {
-    host.countRefused(name, "signature")
+  /// - Parameter reason: what the metric calls it; the sender is told nothing of it.
+  private func refused(_ reason: String = "signature") -> Response {
+    host.countRefused(name, reason)
     return EventSources.refusal(401, "the signature does not hold")
   }
 

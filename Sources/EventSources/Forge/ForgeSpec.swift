@@ -1,3 +1,4 @@
+import ForgeAPI
 import JSON
 import Manifest
 
@@ -9,6 +10,10 @@ struct ForgeSpec<Row: ProviderRow>: ManifestBlock, Sendable {
   let allowsUnauthenticated: Bool
   /// Whether a delivery that tells of several refs becomes one event for each.
   let splits: Bool
+  /// From where requests are taken; nil: from anywhere.
+  let senders: SenderAddresses?
+  /// Which hooks it wants at the forge; nil where they cannot be made from here.
+  let registration: HookRegistration?
 
   init(from block: Block) {
     let provider = Row.provider
@@ -24,8 +29,12 @@ struct ForgeSpec<Row: ProviderRow>: ManifestBlock, Sendable {
     let splitting = Row.provider.kind == "bitbucket" ? own : block
     splits =
       Row.provider.shape.changes == nil ? false : splitting?.bool("oneEventPerChange") ?? true
+    senders = SenderAddresses(from: own)
+    registration = ForgeKind(rawValue: provider.kind).map { [context] kind in
+      HookRegistration(kind, from: block, own: own, context)
+    }
     own?.finish()
-    Self.registration(block)
+    Self.leftOut(block)
     block.finish()
   }
 
@@ -72,8 +81,8 @@ struct ForgeSpec<Row: ProviderRow>: ManifestBlock, Sendable {
     )
   }
 
-  /// Fields that only say how to create the hook at the forge.
-  private static func registration(_ block: Block) {
+  /// Fields that only say how to create the hook at a forge where that is not done from here.
+  private static func leftOut(_ block: Block) {
     for key in Row.provider.registrationFields { _ = block.node(key) }
     for key in Row.provider.credentialFields where block.contains(key) {
       block.warning(key, "hooks are not registered there yet; create the hook by hand")

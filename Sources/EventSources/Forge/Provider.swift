@@ -16,7 +16,7 @@ struct Provider: Sendable {
   let injectedHeaders: [String]
   /// The largest body the forge sends, unless the manifest says otherwise.
   let bodyLimit: Int
-  /// Fields that only say how to create the hook at the forge.
+  /// Fields that only say how to create the hook, at a forge where we do not do that.
   let registrationFields: [String]
   /// Those of them that let us in there.
   let credentialFields: [String]

@@ -12,11 +12,6 @@ enum GitHub: ProviderRow {
     delivery: [.header("X-GitHub-Delivery")],
     takesForms: true,
     injectedHeaders: ["X-GitHub-Event", "X-GitHub-Delivery"],
-    registrationFields: [
-      "id", "owner", "repository", "repositories", "organizations", "events", "insecure",
-      "active", "contentType", "githubBaseURL", "githubUploadURL", "deleteHookOnFinish",
-    ],
-    credentialFields: ["apiToken", "githubApp"],
     shape: .github
   )
 }
@@ -29,11 +24,6 @@ enum GitLab: ProviderRow {
     hook: .header("X-Gitlab-Webhook-UUID"),
     // The event's UUID is shared by all events that one request to GitLab led to.
     delivery: [.header("Idempotency-Key"), .header("X-Gitlab-Event-UUID")],
-    registrationFields: [
-      "projectID", "projects", "groups", "events", "enableSSLVerification", "gitlabBaseURL",
-      "deleteHookOnFinish",
-    ],
-    credentialFields: ["accessToken"],
     shape: .gitlab
   )
 }
@@ -45,10 +35,6 @@ enum Bitbucket: ProviderRow {
     event: .header("X-Event-Key"),
     hook: .header("X-Hook-UUID"),
     delivery: [.header("X-Request-UUID")],
-    registrationFields: [
-      "owner", "projectKey", "repositorySlug", "repositories", "events", "deleteHookOnFinish",
-    ],
-    credentialFields: ["auth"],
     shape: .bitbucket
   )
 }
@@ -59,11 +45,6 @@ enum BitbucketServer: ProviderRow {
     proof: .code(header: "X-Hub-Signature", prefix: "sha256=", covers: .body),
     event: .header("X-Event-Key"),
     delivery: [.header("X-Request-Id")],
-    registrationFields: [
-      "projectKey", "repositorySlug", "projects", "repositories", "events",
-      "bitbucketserverBaseURL", "deleteHookOnFinish", "tls", "checkInterval",
-    ],
-    credentialFields: ["accessToken"],
     shape: .bitbucketServer
   )
 }
@@ -91,11 +72,6 @@ enum Gitea: ProviderRow {
     event: .header("X-Gitea-Event"),
     delivery: [.header("X-Gitea-Delivery")],
     takesForms: true,
-    registrationFields: [
-      "owner", "repository", "repositories", "organizations", "events", "giteaBaseURL",
-      "deleteHookOnFinish",
-    ],
-    credentialFields: ["accessToken"],
     shape: .gitea
   )
 }

@@ -20,7 +20,7 @@ enum Git {
         path: path,
         // Hooks of one repository may be looked at by another user, who runs nothing of it.
         arguments: ["git", "-c", "safe.directory=*", "--git-dir", repository] + arguments,
-        environment: environment
+        environment: environment()
       )
       let null = try FileDescriptor.open("/dev/null", O_RDWR)
       let output = try FileDescriptor.memory("output", [])
@@ -47,11 +47,21 @@ enum Git {
   }
 
   /// What git needs to find the user's settings and keys, and never asks a person anything.
-  static var environment: [String] {
-    let names = ["PATH", "HOME", "LANG", "TZ", "SSH_AUTH_SOCK"]
+  static func environment(
+    sshCommand: String = Git.sshCommand,
+    further: [String] = []
+  ) -> [String] {
+    let names = [
+      "PATH", "HOME", "LANG", "TZ", "SSH_AUTH_SOCK",
+      // Where a push that is still to be let in keeps its objects.
+      "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH",
+    ]
     return names.compactMap { name in Processes.environment(name).map { "\(name)=\($0)" } }
-      + ["GIT_TERMINAL_PROMPT=0", "GIT_SSH_COMMAND=ssh -oBatchMode=yes -oConnectTimeout=20"]
+      + ["GIT_TERMINAL_PROMPT=0", "GIT_SSH_COMMAND=\(sshCommand)"] + further
   }
+
+  /// Without a terminal to ask on.
+  static let sshCommand = "ssh -oBatchMode=yes -oConnectTimeout=20"
 
   /// The whole environment of this process.
   static func inheritedEnvironment() throws(SystemError) -> [String] {

@@ -9,6 +9,8 @@ import Posix
 package enum GitHook {
   /// The program's first argument as a hook; the path of the hook file follows.
   package static let receiveArgument = "git-receive"
+  /// As the hook that asks before refs move; its path follows.
+  package static let gateArgument = "git-gate"
   /// As the hand-over; the repository's path follows.
   package static let drainArgument = "git-drain"
   /// What a hook of the repository's owner is called when both are run.
@@ -17,6 +19,8 @@ package enum GitHook {
   private static let inputBytesMax = 16 << 20
   /// A push never waits longer for us.
   private static let patience = Duration.seconds(2)
+  /// A gate that does not answer within this is closed.
+  private static let gatePatience = Duration.seconds(10)
 
   /// The hook. What fails is told to who pushes, and found again by the bus; the push stands.
   package static func receive(_ hook: String) -> Int32 {
@@ -48,6 +52,37 @@ package enum GitHook {
     } catch {
       complain("signalbox: the push was not noted: \(error)")
       return 0
+    }
+  }
+
+  /// The hook that asks: the push goes on where the bus says so, and nowhere else.
+  package static func gate(_ hook: String) -> Int32 {
+    do throws(SystemError) {
+      let repository = Files.parent(of: Files.parent(of: try Files.resolved(hook)))
+      let input = try Files.readToEnd(
+        FileDescriptor(owning: dup(0)),
+        "standard input",
+        limit: inputBytesMax
+      )
+      let status = try chained(hook, input)
+      if status != 0 { return status }
+      let deadline = MonotonicTime.now() + gatePatience
+      let spool = try PushSpool(repository)
+      let push: JSON = [
+        "repository": ["id": .string(spool.id), "path": .string(repository)], "number": 0,
+        "refs": .array(refs(input)), "pusher": .string(pusher), "options": .array(pushOptions),
+        "time": .string(now()),
+      ]
+      let described = Git.described(push, in: repository, until: deadline)
+      let answer = try spool.ask("/gate", described.encoded(), until: deadline)
+      guard answer["allowed"] == .bool(true) else {
+        complain("signalbox: refused: \(answer["error"]?.asString ?? "the bus gave no reason")")
+        return 1
+      }
+      return 0
+    } catch {
+      complain("signalbox: refused, as the gate cannot be asked: \(error)")
+      return 1
     }
   }
 

@@ -13,14 +13,16 @@ package enum GitInstall {
 
   /// - Parameters:
   ///   - chains: whether another hook that is there is kept and run first; otherwise it is refused.
+  ///   - gates: whether a hook that asks before refs move is written too.
   /// - Returns: the hook's path, and the repository's with links resolved.
   package static func install(
     _ repository: String,
     data: String,
-    chains: Bool
+    chains: Bool,
+    gates: Bool = false
   ) throws(GitInstallError) -> (hook: String, repository: String) {
     do {
-      return try write(repository, data: data, chains: chains)
+      return try write(repository, data: data, chains: chains, gates: gates)
     } catch {
       if let error = error as? GitInstallError { throw error }
       throw GitInstallError(description: "\(error)")
@@ -30,7 +32,8 @@ package enum GitInstall {
   private static func write(
     _ repository: String,
     data: String,
-    chains: Bool
+    chains: Bool,
+    gates: Bool
   ) throws -> (hook: String, repository: String) {
     let repository = try Files.resolved(repository)
     for part in ["HEAD", "objects", "refs"] where Files.kind(repository + "/" + part) == nil {
@@ -47,20 +50,23 @@ package enum GitInstall {
     try Files.makeFolder(data)
     let socket = try Files.resolved(data) + "/push.sock"
     try becomeOwner(of: repository)
-    let hook = repository + "/hooks/post-receive"
-    let text = "#!\(program) \(GitHook.receiveArgument)\n"
     try Files.makeFolder(repository + "/hooks", mode: 0o755)
-    try keepForeign(hook, chains: chains)
+    var hooks = [(repository + "/hooks/post-receive", GitHook.receiveArgument)]
+    if gates { hooks.append((repository + "/hooks/pre-receive", GitHook.gateArgument)) }
+    // All that may refuse before anything is written.
+    for (hook, argument) in hooks { try keepForeign(hook, argument, chains: chains) }
     try PushSpool.prepare(repository, socket: socket)
-    try Files.writeDurably(Array(text.utf8), to: hook, mode: 0o755)
-    return (hook, repository)
+    for (hook, argument) in hooks {
+      try Files.writeDurably(Array("#!\(program) \(argument)\n".utf8), to: hook, mode: 0o755)
+    }
+    return (hooks[0].0, repository)
   }
 
-  private static func keepForeign(_ hook: String, chains: Bool) throws {
+  private static func keepForeign(_ hook: String, _ argument: String, chains: Bool) throws {
     guard Files.kind(hook) != nil else { return }
     let start = try Files.read(hook, limit: 1 << 20).prefix(256)
     let firstLine = String(decoding: start.prefix { $0 != 0x0a }, as: UTF8.self)
-    if firstLine.hasPrefix("#!"), firstLine.hasSuffix(" " + GitHook.receiveArgument) { return }
+    if firstLine.hasPrefix("#!"), firstLine.hasSuffix(" " + argument) { return }
     let kept = hook + GitHook.chainedSuffix
     guard chains else {
       throw GitInstallError(

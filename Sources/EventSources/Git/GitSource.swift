@@ -20,13 +20,24 @@ struct GitSource: EventSource, RequestHandler {
     /// A part of the interval that is added at random.
     let jitter: Double
     let metadata: [JSON.Member]
+    /// Of `url`: how ssh is called, and the authorities in place of the system's.
+    let sshCommand: String
+    let authorities: String?
+    /// What must hold for a push to be let in, in the language of `filter.expression`.
+    let gate: String?
 
     init(from block: Block) {
       let path = block.string("repository")
       url = block.string("url")
+      sshCommand = Self.sshCommand(block)
+      authorities = block.string("caFile")
       interval = block.duration("interval") ?? .seconds(path == nil ? 60 : 30)
       jitter = block.number("jitter") ?? 0.1
       metadata = webhookMetadata(block)
+      let gate = block.block("gate")
+      self.gate = gate?.requiredString("expression")
+      gate?.finish()
+      if gate != nil && path == nil { block.error("gate", "needs repository, with a hook") }
       block.finish()
       if (path == nil) == (url == nil) {
         block.error(nil, "expected either repository, with a hook, or url, to be asked")
@@ -46,6 +57,33 @@ struct GitSource: EventSource, RequestHandler {
         // One that is not there yet is found by a later scan.
         return (try? Files.resolved(path)) ?? path
       }
+    }
+
+    /// Git hands the command to a shell, so nothing that means something there may stand in it.
+    private static func sshCommand(_ block: Block) -> String {
+      var command = Git.sshCommand
+      guard let ssh = block.block("ssh") else { return command }
+      for (field, option) in [
+        ("identityFile", "-oIdentitiesOnly=yes -i "), ("knownHostsFile", "-oUserKnownHostsFile="),
+      ] {
+        guard let path = ssh.string(field) else { continue }
+        let isPlain = path.utf8.allSatisfy { byte in
+          switch byte {
+          case 0x30...0x39, 0x41...0x5a, 0x61...0x7a: true
+          default: "._-/".utf8.contains(byte)
+          }
+        }
+        if isPlain, path.hasPrefix("/") {
+          command += " " + option + path
+        } else {
+          ssh.error(
+            field,
+            "found '\(path)', expected an absolute path of letters, digits, '.', '_', '-' and '/'"
+          )
+        }
+      }
+      ssh.finish()
+      return command
     }
 
     /// Other transports, such as `ext::`, run programs.
@@ -68,11 +106,20 @@ struct GitSource: EventSource, RequestHandler {
   private let name: EventSourceName
   private let host: any SourceHost
   private let gaps = GapWatch()
+  private let gate: EventSourceFilter?
 
   init(_ spec: Spec, name: EventSourceName, host: any SourceHost, _ block: Block) {
     self.spec = spec
     self.name = name
     self.host = host
+    do throws(ExprError) {
+      gate = try spec.gate.flatMap { (text) throws(ExprError) in
+        text.isEmpty ? nil : try EventSourceFilter(text, world: host.world)
+      }
+    } catch {
+      gate = nil
+      block.error("gate", "expression: \(error)")
+    }
   }
 
   /// Who can write to the repository or to `push.sock` is let in by the system.
@@ -81,18 +128,20 @@ struct GitSource: EventSource, RequestHandler {
   var routes: [Route] {
     guard let repository = spec.repository else { return [] }
     let path = PushSpool.route(repository)
-    return [path, path + "/refs"].map {
+    return [path, path + "/refs", path + "/gate"].map {
       Route(port: Route.pushSocket, path: $0, method: "POST", handler: self)
     }
   }
 
   func accept(_ head: RequestHead) -> Acceptance {
     let isReport = head.path.hasSuffix("/refs")
+    let isQuestion = head.path.hasSuffix("/gate")
     return .read(bodyLimit: 32 << 20) { request in
       guard let body = try? JSON(parsing: request.body) else {
         host.countRefused(name, "body")
         return refusal(400, "the body is not JSON")
       }
+      if isQuestion { return answer(body) }
       return isReport ? await compare(body) : await receive(body)
     }
   }
@@ -118,6 +167,31 @@ struct GitSource: EventSource, RequestHandler {
       host.countRefused(name, "unavailable")
       return refusal(503, "the push cannot be stored now")
     }
+  }
+
+  /// Whether a push may go on, which all of its refs decide together.
+  private func answer(_ body: JSON) -> Response {
+    guard let push = GitPush(body) else {
+      host.countRefused(name, "body")
+      return refusal(400, "the body is no push")
+    }
+    for ref in push.refs {
+      guard let gate else { break }
+      var writer = JSONWriter()
+      writer.object { push.write(ref, to: &$0) }
+      switch gate.evaluate(writer.bytes) {
+      case .pass: continue
+      case .refused: return shut("\(ref.ref): the gate's expression does not hold")
+      case .error(let why): return shut("\(ref.ref): the gate's expression fails: \(why)")
+      }
+    }
+    let answer: JSON = ["allowed": true]
+    return .json(200, answer.encoded())
+  }
+
+  private func shut(_ why: String) -> Response {
+    host.countRefused(name, "gate")
+    return refusal(403, why)
   }
 
   /// - Parameter occurrence: what tells it from every other of this source.
@@ -245,7 +319,7 @@ struct GitSource: EventSource, RequestHandler {
     let program = Program(
       path: "/proc/self/exe",
       arguments: ["signalbox", GitHook.drainArgument, repository],
-      environment: Git.environment
+      environment: Git.environment()
     )
     _ = await output(program)
   }
@@ -254,7 +328,10 @@ struct GitSource: EventSource, RequestHandler {
     let program = Program(
       path: Git.path,
       arguments: ["git", "ls-remote", "--refs", "--quiet", "--", url],
-      environment: Git.environment
+      environment: Git.environment(
+        sshCommand: spec.sshCommand,
+        further: spec.authorities.map { ["GIT_SSL_CAINFO=" + $0] } ?? []
+      )
     )
     guard let bytes = await output(program) else { return }
     var refs: [String: String] = [:]

@@ -118,17 +118,40 @@ package struct PushSpool {
   /// Posts JSON to the repository's route.
   /// - Throws: `SystemError`; `EPROTO` for an answer other than 2xx.
   func post(_ below: String, _ body: [UInt8], until deadline: MonotonicTime) throws(SystemError) {
+    let answer = try exchange(below, body, until: deadline)
+    guard answer.starts(with: Array("HTTP/1.1 2".utf8)) else {
+      throw SystemError("push", socket, code: EPROTO)
+    }
+  }
+
+  /// Posts JSON and returns the JSON of the answer, whatever its status.
+  /// - Throws: `SystemError`; `EPROTO` for an answer that has none.
+  func ask(
+    _ below: String,
+    _ body: [UInt8],
+    until deadline: MonotonicTime
+  ) throws(SystemError) -> JSON {
+    let answer = try exchange(below, body, until: deadline)
+    let end = Array("\r\n\r\n".utf8)
+    guard let place = answer.firstRange(of: end),
+      let json = try? JSON(parsing: Array(answer[place.upperBound...]))
+    else { throw SystemError("ask", socket, code: EPROTO) }
+    return json
+  }
+
+  private func exchange(
+    _ below: String,
+    _ body: [UInt8],
+    until deadline: MonotonicTime
+  ) throws(SystemError) -> [UInt8] {
     let head =
       "POST \(Self.route(repository))\(below) HTTP/1.1\r\nHost: push\r\nConnection: close\r\n"
       + "Content-Type: application/json\r\nContent-Length: \(body.count)\r\n\r\n"
-    let answer = try Socket.exchange(
+    return try Socket.exchange(
       Array(head.utf8) + body,
       path: socket,
       atMost: max(.milliseconds(50), deadline - .now())
     )
-    guard answer.starts(with: Array("HTTP/1.1 2".utf8)) else {
-      throw SystemError("push", socket, code: EPROTO)
-    }
   }
 
   private func locked(_ name: String, wait: Duration) throws(SystemError) -> FileDescriptor {

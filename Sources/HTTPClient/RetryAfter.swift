@@ -1,9 +1,7 @@
-import JSON
-
 /// How long a target asks to be left alone: whole seconds or a date (RFC 9110 section 10.2.3);
 /// nil for anything else.
 /// - Parameter now: seconds since 1970.
-func retryAfter(_ text: String, now: Int64) -> Duration? {
+package func retryAfter(_ text: String, now: Int64) -> Duration? {
   if !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {
     return .seconds(Int64(text) ?? Int64(Int32.max))
   }
@@ -32,9 +30,4 @@ private func httpDate(_ text: String) -> Int64? {
   let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
   let days = shifted / 400 * 146_097 + dayOfEra - 719_468
   return days * 86_400 + clock[0] * 3600 + clock[1] * 60 + clock[2]
-}
-
-/// Base64 with padding (RFC 4648 section 4).
-func base64(_ bytes: [UInt8]) -> String {
-  String(decoding: Base64.encode(bytes[...]), as: UTF8.self)
 }
