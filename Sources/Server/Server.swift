@@ -91,7 +91,14 @@ package struct Server {
     compat: Compatibility,
     program: String = "/proc/self/exe"
   ) -> (found: [Diagnostic], ports: [Int]) {
-    let (plan, found) = build(paths, secrets, kubeconfig: kubeconfig, program: program, http: nil)
+    let (plan, found) = build(
+      paths,
+      secrets,
+      ClusterAccess(kubeconfig: kubeconfig, http: nil, loop: nil),
+      JQWorkers(program: program, count: 1),
+      compat,
+      http: nil
+    )
     return (found, plan?.routesByPort.map(\.0) ?? [])
   }
 
@@ -106,8 +113,9 @@ package struct Server {
     let (plan, found) = build(
       paths,
       secrets,
-      kubeconfig: nil,
-      program: "/proc/self/exe",
+      ClusterAccess.none,
+      JQWorkers(program: "/proc/self/exe", count: 1),
+      Compatibility.fixed,
       http: http
     )
     return (plan?.made.map(\.source) ?? [], found)
@@ -116,8 +124,9 @@ package struct Server {
   private static func build(
     _ paths: [String],
     _ secrets: String,
-    kubeconfig: String?,
-    program: String,
+    _ cluster: ClusterAccess,
+    _ jq: JQWorkers,
+    _ compat: Compatibility,
     http: HTTPClient?
   ) -> (plan: PlanBuilder.Plan?, found: [Diagnostic]) {
     let diagnostics = Diagnostics()
@@ -131,8 +140,8 @@ package struct Server {
       jobs: "",
       instruments: Instruments(in: Metrics()),
       logger: Logger(label: "signalbox"),
-      cluster: ClusterAccess(kubeconfig: kubeconfig, http: nil, loop: nil),
-      jq: JQWorkers(program: program, count: 1),
+      cluster: cluster,
+      jq: jq,
       compat: compat
     )
     let plan = parts.builder(diagnostics).build(paths)
