@@ -56,7 +56,7 @@ import Testing
       bench.cluster.setTokens(["two"])
       _ = try await client.list(bench.configMaps, namespace: "ci")
       // Its authority alone is trusted.
-      try Files.writeDurably(Array(TestCertificates.one.utf8), to: folder + "/..2/ca.crt")
+      try Files.writeDurably(Array(TestCertificates.client.utf8), to: folder + "/..2/ca.crt")
       let other = ClusterClient(configuration, http: bench.http, loop: bench.loop)
       let error = await bench.refusal {
         _ = try await other.list(bench.configMaps, namespace: "ci")
