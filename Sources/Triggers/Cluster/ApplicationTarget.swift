@@ -22,6 +22,16 @@ struct ApplicationTarget: Sendable {
   /// How often the server is asked: it has no version to wait for.
   private static let pollTime = Duration.seconds(2)
 
+  /// Tells it from every other application, of other clusters too.
+  var place: String {
+    let server =
+      switch access {
+      case .object(let connection, _): connection.client.configuration.server
+      case .server(let api): api.spec.url
+      }
+    return "\(server) \(namespace)/\(name)"
+  }
+
   var type: ResourceType? {
     if case .object(_, let type) = access { type } else { nil }
   }

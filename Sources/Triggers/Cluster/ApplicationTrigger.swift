@@ -89,9 +89,7 @@ package struct ApplicationTrigger: Trigger {
   private func request(_ target: ApplicationTarget, _ firing: Firing) async throws -> Outcome {
     let claim = Claim(firing, host)
     let id = firing.id.text
-    let turn = ApplicationTarget.turns.take(
-      "\(spec.server?.url ?? "") \(target.namespace)/\(target.name)"
-    )
+    let turn = ApplicationTarget.turns.take(target.place)
     while true {
       if Task.isCancelled { return .retry(after: nil, why: "shutting down", result: .null) }
       let state = try await target.state()
