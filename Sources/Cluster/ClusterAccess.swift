@@ -9,8 +9,6 @@ package final class ClusterAccess: Sendable {
   package struct Connection: Sendable {
     package let client: ClusterClient
     package let followers: Followers
-    /// Who waits for the same object.
-    package let turns = Turns()
   }
 
   private let kubeconfig: String?
@@ -19,11 +17,13 @@ package final class ClusterAccess: Sendable {
   private let loop: EventLoop?
   private let timing: ObjectWatch.Timing
   private let limits: ClusterClient.Limits
+  private let environment: @Sendable (String) -> String?
   private let report: @Sendable (String) -> Void
   private let connected = Mutex<Connection?>(nil)
 
   /// - Parameter kubeconfig: one path, or several joined by `:`; nil: `KUBECONFIG`, then the service
   ///   account of a pod, then `~/.kube/config`.
+  /// - Parameter environment: the value of a variable.
   /// - Parameter report: takes warnings of the server and what goes wrong with watches.
   package init(
     kubeconfig: String? = nil,
@@ -32,6 +32,7 @@ package final class ClusterAccess: Sendable {
     loop: EventLoop?,
     timing: ObjectWatch.Timing = ObjectWatch.Timing(),
     limits: ClusterClient.Limits = ClusterClient.Limits(),
+    environment: @escaping @Sendable (String) -> String? = { variable($0) },
     report: @escaping @Sendable (String) -> Void = { _ in }
   ) {
     self.kubeconfig = kubeconfig
@@ -40,6 +41,7 @@ package final class ClusterAccess: Sendable {
     self.loop = loop
     self.timing = timing
     self.limits = limits
+    self.environment = environment
     self.report = report
   }
 
@@ -49,13 +51,13 @@ package final class ClusterAccess: Sendable {
   /// How to reach the cluster.
   /// - Throws: `ClusterError`: `notConfigured` where nobody said, else what is wrong.
   package func configuration() throws(ClusterError) -> ClusterConfiguration {
-    let named = kubeconfig ?? variable("KUBECONFIG")
+    let named = kubeconfig ?? environment("KUBECONFIG")
     if let named, !named.isEmpty {
       return try Kubeconfig(files: named.split(separator: ":").map(String.init))
         .configuration(context: context)
     }
-    if let inside = try InCluster.configuration(variable) { return inside }
-    guard let home = variable("HOME"), Files.kind(home + "/.kube/config") == .file else {
+    if let inside = try InCluster.configuration(environment) { return inside }
+    guard let home = environment("HOME"), Files.kind(home + "/.kube/config") == .file else {
       throw ClusterError(
         .notConfigured,
         "no cluster is configured: give --kubeconfig or KUBECONFIG, or run in a pod with a service "
@@ -99,10 +101,10 @@ package final class ClusterAccess: Sendable {
   private func proxy(for server: String) -> String? {
     let isSecure = server.hasPrefix("https://")
     let names = isSecure ? ["HTTPS_PROXY", "https_proxy"] : ["HTTP_PROXY", "http_proxy"]
-    guard let proxy = names.lazy.compactMap(variable).first, !proxy.isEmpty,
+    guard let proxy = names.lazy.compactMap(environment).first, !proxy.isEmpty,
       let host = (try? OutboundURL(parsing: server))?.host
     else { return nil }
-    let exceptions = variable("NO_PROXY") ?? variable("no_proxy") ?? ""
+    let exceptions = environment("NO_PROXY") ?? environment("no_proxy") ?? ""
     for entry in exceptions.split(separator: ",") {
       let name = entry.drop { $0 == " " || $0 == "." }
       if entry == "*" || host == name || host.hasSuffix("." + name) { return nil }
@@ -112,16 +114,18 @@ package final class ClusterAccess: Sendable {
 }
 
 /// The value of a variable of this process.
-private func variable(_ name: String) -> String? {
+package func variable(_ name: String) -> String? {
   unsafe getenv(name).map { unsafe String(cString: $0) }
 }
 
 /// The service account that a pod has (spec section A.2).
-enum InCluster {
-  static let folder = "/var/run/secrets/kubernetes.io/serviceaccount"
+package enum InCluster {
+  package static let folder = "/var/run/secrets/kubernetes.io/serviceaccount"
 
   /// nil outside a cluster.
-  static func configuration(
+  /// - Parameter variable: of the environment.
+  /// - Throws: `ClusterError` where the account cannot be read.
+  package static func configuration(
     _ variable: (String) -> String?,
     folder: String = folder
   ) throws(ClusterError) -> ClusterConfiguration? {

@@ -14,13 +14,14 @@ struct Bench {
   static func run(
     _ script: ArgoController.Script = .init(),
     seed: UInt64 = 1,
+    secrets: [String: String] = [:],
     _ body: (Bench) async throws -> Void
   ) async throws {
     try await withTemporaryFolder { folder in
       let cluster = try await TestCluster()
       let path = folder + "/config"
       try Files.writeDurably(Array(cluster.kubeconfig.utf8), to: path)
-      let host = try Host(folder, kubeconfig: path)
+      let host = try Host(folder, secrets: secrets, kubeconfig: path)
       let controller = try ArgoController(cluster, seed: seed, script: script)
       var failure: (any Error)?
       do {

@@ -396,7 +396,7 @@ import Triggers
       ("k8s", #"{"liveObject":true,"source":{"inline":"{}"}}"#, "expected update"),
       ("k8s", "{}", "source: found nothing"),
       ("argoCD", #"{"application":"a","operation":"sink"}"#, "found 'sink'"),
-      ("argoCD", #"{"application":"a","server":{}}"#, "server: is not supported yet"),
+      ("argoCD", #"{"application":"a","server":{}}"#, "server.url: found nothing"),
       ("argoRollout", #"{"rollout":"a","operation":"setImage"}"#, "needs at least one"),
     ]
   )

@@ -25,6 +25,10 @@ package struct WorkflowState: Sendable {
   /// The terminal test of section B.2: not the phase, which single nodes reach long before.
   package var isOver: Bool { !finishedAt.isEmpty }
 
+  /// Tells this end from that after a retry, which moves the same object back to running. Both times
+  /// have a resolution of a second, so neither does alone.
+  package var span: String { "\(startedAt) \(finishedAt)" }
+
   package var isSucceeded: Bool { isOver && phase == "Succeeded" }
 
   package var isSuspended: Bool { object.at("spec", "suspend") == true }

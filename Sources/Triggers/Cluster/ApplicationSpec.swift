@@ -41,6 +41,8 @@ package struct ApplicationSpec: ManifestBlock, Sendable {
   let timeout: Duration
   /// How long Degraded is no failure yet.
   let grace: Duration
+  /// Argo CD's server; nil: the object in the cluster.
+  let server: ArgoServerSpec?
 
   package init(from block: Block) {
     operation = Self.word(block, "operation", .sync)
@@ -67,7 +69,7 @@ package struct ApplicationSpec: ManifestBlock, Sendable {
     if historyID != nil && operation != .rollback {
       block.error("historyID", "belongs to operation rollback")
     }
-    block.notSupportedYet("server")
+    server = block.block("server").map { ArgoServerSpec(from: $0) }
     block.accept("parameters", "payload")
     block.finish()
   }

@@ -32,32 +32,28 @@ package struct ApplicationTrigger: Trigger {
   ) {
     self.spec = spec
     self.host = host
-    warnWithoutCluster(host, block)
+    if let server = spec.server {
+      server.check(host, block)
+    } else {
+      warnWithoutCluster(host, block)
+    }
   }
 
   package func forget(_ id: FiringID) { Claim.remove(id.text, host) }
 
-  /// One application of a cluster.
-  struct Target {
-    let connection: ClusterAccess.Connection
-    let type: ResourceType
-    let namespace: String
-    let name: String
-    var client: ClusterClient { connection.client }
-
-    func state() async throws(ClusterError) -> ApplicationState {
-      ApplicationState(try await client.get(type, namespace: namespace, name: name))
+  func target(
+    _ namespace: String,
+    _ name: String
+  ) async throws(ClusterError) -> ApplicationTarget {
+    let access: ApplicationTarget.Access
+    if let server = spec.server {
+      access = .server(ArgoAPI(spec: server, host: host))
+    } else {
+      let connection = try host.cluster.connection()
+      let type = try await connection.client.resource(Self.version, kind: "Application")
+      access = .object(connection, type)
     }
-
-    func patch(_ patch: JSON) async throws(ClusterError) -> JSON {
-      try await client.patch(type, namespace: namespace, name: name, .merge, patch)
-    }
-  }
-
-  func target(_ namespace: String, _ name: String) async throws(ClusterError) -> Target {
-    let connection = try host.cluster.connection()
-    let type = try await connection.client.resource(Self.version, kind: "Application")
-    return Target(connection: connection, type: type, namespace: namespace, name: name)
+    return ApplicationTarget(access: access, namespace: namespace, name: name, host: host)
   }
 
   package func fire(_ firing: Firing) async -> Outcome {
@@ -71,37 +67,29 @@ package struct ApplicationTrigger: Trigger {
     } catch { return Outcome(error) }
   }
 
-  private func refresh(_ target: Target, _ firing: Firing) async throws -> Outcome {
-    let word: JSON = spec.isHard ? "hard" : "normal"
-    let object = try await target.patch(
-      ["metadata": ["annotations": ["argocd.argoproj.io/refresh": word]]]
-    )
-    var result = reference(object, target.type)
-    result.set("refresh", at: "operation")
-    return spec.isFollowed ? .started(result: result) : .done(result: result)
+  private func refresh(_ target: ApplicationTarget, _ firing: Firing) async throws -> Outcome {
+    let object = try await target.refresh(spec.isHard ? "hard" : "normal")
+    let state = ApplicationState(object)
+    // The server has waited for it.
+    guard target.type != nil, spec.isFollowed else { return .done(result: state.result) }
+    return .started(result: named(state, .refresh))
   }
 
-  private func terminate(_ target: Target) async throws -> Outcome {
+  private func terminate(_ target: ApplicationTarget) async throws -> Outcome {
     let state = try await target.state()
     guard state.phase == "Running" else {
       return .skipped(why: "no operation runs", result: state.result)
     }
-    let object = try await target.patch(
-      [
-        "metadata": ["resourceVersion": .string(state.resourceVersion)],
-        "status": ["operationState": ["phase": "Terminating"]],
-      ]
-    )
-    return .done(result: ApplicationState(object).result)
+    return .done(result: try await target.terminate(state).result)
   }
 
   // MARK: Operations
 
   /// Requests an operation once for the firing.
-  private func request(_ target: Target, _ firing: Firing) async throws -> Outcome {
+  private func request(_ target: ApplicationTarget, _ firing: Firing) async throws -> Outcome {
     let claim = Claim(firing, host)
     let id = firing.id.text
-    let turn = target.connection.turns.take("\(target.namespace)/\(target.name)")
+    let turn = ApplicationTarget.turns.take(target.place)
     while true {
       if Task.isCancelled { return .retry(after: nil, why: "shutting down", result: .null) }
       let state = try await target.state()
@@ -126,33 +114,31 @@ package struct ApplicationTrigger: Trigger {
       }
       try claim.write(["requested": true, "operation": .string(state.startedAt)])
       do throws(ClusterError) {
-        // With the lock: without it the patch would mix with somebody else's operation.
-        let object = try await target.patch(
-          [
-            "metadata": ["resourceVersion": .string(state.resourceVersion)],
-            "operation": operation,
-          ]
-        )
-        return started(ApplicationState(object))
+        return started(try await target.request(operation, state))
       } catch {
-        if error.isConflict { continue }
-        throw error
+        guard target.isBusy(error) else { throw error }
+        await host.waitForEnd(of: nil, atMost: .milliseconds(20))
       }
     }
   }
 
   private func started(_ state: ApplicationState) -> Outcome {
-    let result: JSON = [
+    let result = named(state, spec.operation)
+    return spec.isFollowed ? .started(result: result) : .done(result: result)
+  }
+
+  /// What a follower gets.
+  private func named(_ state: ApplicationState, _ operation: ApplicationSpec.Operation) -> JSON {
+    [
       "apiVersion": .string(Self.version), "kind": "Application",
       "namespace": .string(namespace), "name": .string(state.name),
-      "operation": .string(spec.operation.rawValue),
+      "operation": .string(operation.rawValue),
     ]
-    return spec.isFollowed ? .started(result: result) : .done(result: result)
   }
 
   /// Until the operation under way has ended; an ending where this firing does not wait for it.
   private func wait(
-    _ target: Target,
+    _ target: ApplicationTarget,
     _ state: ApplicationState,
     _ turn: Turns.Turn
   ) async throws -> Outcome? {
@@ -160,13 +146,8 @@ package struct ApplicationTrigger: Trigger {
       return .retry(after: nil, why: "another operation is in progress", result: state.result)
     }
     let coalesces = spec.busy == .coalesce
-    let turns = target.connection.turns
-    let outcome = await target.connection.followers.follow(
-      target.type,
-      namespace: target.namespace,
-      name: target.name,
-      patience: { .seconds(1) }
-    ) { sighting -> Waited? in
+    let turns = ApplicationTarget.turns
+    let outcome = await target.watch(patience: { .seconds(1) }) { sighting -> Waited? in
       if coalesces && !turns.isLast(turn) { return .overtaken }
       switch sighting {
       case .present(let object): return ApplicationState(object).isBusy ? nil : .free
@@ -237,12 +218,7 @@ package struct ApplicationTrigger: Trigger {
         started["name"]?.asString ?? ""
       )
       let watch = SyncWatch(spec, firing.id.text, isRefresh: started["operation"] == "refresh")
-      let outcome = await target.connection.followers.follow(
-        target.type,
-        namespace: target.namespace,
-        name: target.name,
-        patience: { watch.patience }
-      ) { sighting -> Outcome? in
+      let outcome = await target.watch(patience: { watch.patience }) { sighting -> Outcome? in
         switch sighting {
         case .present(let object):
           let state = ApplicationState(object)

@@ -83,6 +83,7 @@ extension ApplicationTrigger {
       while true {
         let state = try await target.state()
         guard state.isMine(id) || state.isRequested(id) else { return .asked }
+        if target.type == nil { return try await cancel(state, target, firing, why) }
         var patch: JSON = [
           "metadata": [
             // The operation must still be the one that was looked at.
@@ -104,6 +105,26 @@ extension ApplicationTrigger {
         }
       }
     } catch { return CancelOutcome(error) }
+  }
+}
+
+extension ApplicationTrigger {
+  /// Through the server, which takes over annotations and terminates what runs, but takes no request
+  /// back.
+  private func cancel(
+    _ state: ApplicationState,
+    _ target: ApplicationTarget,
+    _ firing: Firing,
+    _ why: String
+  ) async throws(ClusterError) -> CancelOutcome {
+    _ = try await target.patch(
+      ["metadata": ["annotations": [CancelMark.annotation: CancelMark.text(firing.id, why)]]]
+    )
+    guard state.isMine(firing.id.text) else {
+      return .retry(after: .seconds(1), why: "the request was not picked up yet")
+    }
+    if state.phase == "Running" { _ = try await target.terminate(state) }
+    return .asked
   }
 }
 

@@ -100,7 +100,7 @@ private struct RunWatch: Sendable {
       )
     }
     // The end that the retry took back.
-    if let before = started["retried"], before == .string(state.startedAt) { return expired }
+    if let before = started["retried"], before == .string(state.span) { return expired }
     if let labels, labels.holds(object) { return .done(result: state.result) }
     guard state.isOver else { return expired }
     if state.isSucceeded { return .done(result: state.result) }

@@ -11,8 +11,8 @@ extension WorkflowTrigger {
     spec.server.map { WorkflowServer(api: ArgoAPI(spec: $0, host: host)) }
   }
 
-  /// Lets a failed run go on in its place, once for the firing: when it began is noted before, and a
-  /// retry begins anew (spec section B.4).
+  /// Lets a failed run go on in its place, once for the firing: when it began and ended is noted
+  /// before, and a retry begins anew (spec section B.4).
   func retry(
     _ named: JSON,
     _ namespace: String,
@@ -31,8 +31,8 @@ extension WorkflowTrigger {
           result: state.result
         )
       }
-      if note["startedAt"] != .string(state.startedAt) {
-        return retried(object, type, note["startedAt"] ?? .null)
+      if note["span"] != .string(state.span) {
+        return retried(object, type, note["span"] ?? .null)
       }
     }
     guard state.isOver else {
@@ -41,14 +41,14 @@ extension WorkflowTrigger {
     guard !state.isSucceeded else {
       return .reject(why: "found phase Succeeded, expected Failed or Error", result: state.result)
     }
-    let before = JSON.string(state.startedAt)
-    try claim.write(["uid": .string(state.uid), "startedAt": before])
+    let before = JSON.string(state.span)
+    try claim.write(["uid": .string(state.uid), "span": before])
     do throws(ClusterError) {
       try await server.retry(namespace, name(of: named))
     } catch {
       guard error.isUncertain else { throw error }
       let now = try await client.get(type, namespace: namespace, name: name(of: named))
-      if WorkflowState(now).startedAt == state.startedAt { throw error }
+      if WorkflowState(now).span == state.span { throw error }
     }
     return retried(object, type, before)
   }
