@@ -242,7 +242,7 @@ import Triggers
       guard case .retry(let wait?, let why, _) = outcomes[0] else {
         throw SystemError("retry", "", code: 1)
       }
-      #expect((Duration.seconds(90)...Duration.seconds(100)).contains(wait))
+      #expect((Duration.seconds(1)...Duration.seconds(100)).contains(wait))
       #expect(why.hasSuffix("was answered with status 403: API rate limit exceeded"))
       guard case .retry(.seconds(30), _, _) = outcomes[1], case .retry(nil, _, _) = outcomes[2],
         case .reject(let refusal, _) = outcomes[3]
