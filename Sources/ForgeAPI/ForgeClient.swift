@@ -50,12 +50,13 @@ package struct ForgeClient: Sendable {
     _ method: OutboundRequest.Method,
     _ path: String,
     _ body: JSON? = nil,
-    key: String? = nil
+    key: String? = nil,
+    timeout: Duration = .seconds(30)
   ) async throws(ForgeError) -> ForgeAnswer {
     let (header, mask) = try await proof()
     var headers = kind.headers + [header]
     if let key { headers.append(("Idempotency-Key", key)) }
-    return try await call(method, path, body, headers, mask)
+    return try await call(method, path, body, headers, mask, timeout)
   }
 
   /// The header that shows who calls, and what must not be told of it.
@@ -91,7 +92,8 @@ package struct ForgeClient: Sendable {
     _ path: String,
     _ body: JSON?,
     _ headers: [(name: String, value: String)],
-    _ mask: SecretMask
+    _ mask: SecretMask,
+    _ timeout: Duration
   ) async throws(ForgeError) -> ForgeAnswer {
     var request = OutboundRequest(
       method,
@@ -100,7 +102,7 @@ package struct ForgeClient: Sendable {
         + (body == nil ? [] : [("Content-Type", "application/json")]),
       body: body?.encoded(),
       rule: .trusted,
-      timeout: .seconds(30),
+      timeout: max(timeout, .milliseconds(1)),
       bodyLimit: Self.bodyLimit
     )
     request.tls = tls
@@ -147,7 +149,8 @@ package struct ForgeClient: Sendable {
       "/app/installations/\(installationID)/access_tokens",
       [:],
       kind.headers + [("Authorization", "Bearer " + proof)],
-      SecretMask([pem, Array(proof.utf8)])
+      SecretMask([pem, Array(proof.utf8)]),
+      .seconds(30)
     )
     guard let token = answer.body["token"]?.asString, !token.isEmpty else {
       throw ForgeError(.later(after: nil), "the forge gave no token to the app")

@@ -288,7 +288,7 @@ extension ForgeClient {
   }
 
   /// The page after this one where the body says it: Bitbucket's.
-  private static func next(_ body: JSON, _ first: String) -> String? {
+  static func next(_ body: JSON, _ first: String) -> String? {
     if let next = body["next"]?.asString { return next }
     guard body["isLastPage"] == .bool(false), let start = body["nextPageStart"]?.wholeNumber else {
       return nil

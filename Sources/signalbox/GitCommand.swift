@@ -26,6 +26,17 @@ struct GitCommand: ParsableCommand {
     @Argument(help: "The repository: a bare one, or the .git folder of another.")
     var repository: String
 
+    @Option(
+      help: "An https URL of a program elsewhere that pushes are handed to, in place of DATA."
+    )
+    var url: String?
+
+    @Option(help: "The file that holds the token for it, which hooks read.")
+    var tokenFile: String?
+
+    @Option(help: "A file of PEM certificates that it is verified by, in place of the system's.")
+    var caFile: String?
+
     @Flag(help: "Keep a hook that is there, and run it first.")
     var chain = false
 
@@ -38,15 +49,29 @@ struct GitCommand: ParsableCommand {
     var gate = false
 
     func run() throws {
+      var remote: HandOver?
+      if let url {
+        guard let tokenFile else { throw ValidationError("--url needs --token-file") }
+        remote = .https(
+          url: url,
+          token: try Files.resolved(tokenFile),
+          authorities: try caFile.map { try Files.resolved($0) }
+        )
+      } else if tokenFile != nil || caFile != nil {
+        throw ValidationError("--token-file and --ca-file need --url")
+      }
       do throws(GitInstallError) {
         let installed = try GitInstall.install(
           repository,
           data: folder.data,
+          to: remote,
           chains: chain,
           gates: gate
         )
         print("installed \(installed.hook)")
-        print("in a manifest: spec.git.NAME.repository: \(installed.repository)")
+        if remote == nil {
+          print("in a manifest: spec.git.NAME.repository: \(installed.repository)")
+        }
       } catch {
         let line = Array("\(error)\n".utf8)
         _ = unsafe write(2, line, line.count)

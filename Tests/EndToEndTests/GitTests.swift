@@ -189,6 +189,68 @@ import Testing
     }
   }
 
+  @Test(
+    "hooks hand pushes over https to a program elsewhere, with a token, and keep what it misses"
+  )
+  func handOver() throws {
+    try withFolder { folder in
+      let place = try Place(folder, installs: false)
+      let port = try freePort()
+      for (name, text) in [
+        ("token", "hook-token"), ("server.pem", TestCertificates.one),
+        ("server.key", TestCertificates.oneKey),
+      ] { try write(text, folder + "/secrets/git/" + name) }
+      try write("hook-token\n", folder + "/token")
+      try write("another", folder + "/wrong")
+      try write(TestCertificates.authority, folder + "/authority.pem")
+      let manifest = try String(contentsOfFile: folder + "/manifests/git.yaml", encoding: .utf8)
+      let webhook = """
+        webhook: {endpoint: /git/app, port: "\(port)", authSecret: {name: git, key: token}, \
+        serverCertSecret: {name: git, key: server.pem}, \
+        serverKeySecret: {name: git, key: server.key}}
+        """
+      try write(
+        manifest.replacing("repository: \(place.bare), interval: 1s", with: webhook),
+        folder + "/manifests/git.yaml"
+      )
+      func install(_ token: String) throws -> (status: Int32, output: String) {
+        try signalbox([
+          "git", "install", place.bare, "--url", "https://127.0.0.1:\(port)/git/app",
+          "--token-file", folder + "/" + token, "--ca-file", folder + "/authority.pem",
+        ])
+      }
+      #expect(
+        try signalbox([
+          "git", "install", place.bare, "--url", "http://127.0.0.1:1/x", "--token-file",
+          folder + "/token",
+        ]).output.contains("over https only")
+      )
+      #expect(try install("wrong").status == 0)
+      let program = try Program(folder, ["--console", "127.0.0.1:0"])
+      try place.commit("app/a", "1")
+      // Refused here, so that the push waits; the push itself stands.
+      _ = try place.push()
+      #expect(try Files.list(place.bare + "/signalbox/spool").count == 1)
+      #expect(try place.events().isEmpty)
+      #expect(try install("token").status == 0)
+      try place.commit("app/b", "1")
+      _ = try place.push()
+      let events = try place.await(2)
+      #expect(events.map { $0["data"]?["body"]?["number"] } == [1, 2])
+      #expect(push(events[1], "changedPaths") == ["app/b"])
+      #expect(try Files.list(place.bare + "/signalbox/spool").isEmpty)
+      #expect(try place.await(2, "outcomes").count == 2)
+      // What no hook told of is found by a look at the refs.
+      let drain = ["git", "drain", place.bare]
+      #expect(try signalbox(drain).status == 0)
+      _ = try git(["-C", place.bare, "update-ref", "refs/heads/side", "main"])
+      for _ in 0..<2 { #expect(try signalbox(drain).status == 0) }
+      let gap = try place.await(3).last
+      #expect(gap?["data"]?["gap"] == true)
+      #expect(program.end() == 0)
+    }
+  }
+
   @Test("a gate lets in what its expression allows, and nothing while nobody can be asked")
   func gate() throws {
     try withFolder { folder in

@@ -294,11 +294,14 @@ private let good = """
     #expect(xml.text.contains("expected \"<\""))
   }
 
-  @Test("the sensors that come with the program have tests, which catch mistakes")
-  func bundled() throws {
+  @Test(
+    "the sensors that come with the program have tests, which catch mistakes",
+    arguments: ["sensors", "deploy/examples/git", "deploy/examples/hooks"]
+  )
+  func bundled(folder: String) throws {
     let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .deletingLastPathComponent()
-    let rehearsed = Rehearsed(paths: [root.appending(path: "sensors").path])
+    let rehearsed = Rehearsed(paths: [root.appending(path: folder).path])
     #expect(rehearsed.problems == [])
     #expect(rehearsed.differences == [])
     let tested = Set(rehearsed.rehearsal.results.map(\.sensor))

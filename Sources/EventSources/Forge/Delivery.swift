@@ -34,6 +34,8 @@ struct Told {
   let document: JSONDocument
   /// `push`, `pushes`, `pullRequest`, as text without braces; empty where it tells none.
   let members: ArraySlice<UInt8>
+  /// The only push it tells of, where paths are missing that a comparison would tell.
+  let incomplete: Push?
 
   /// More changes than this, or more bytes of all their bodies, are left together.
   private static let changesMax = 256
@@ -54,6 +56,20 @@ struct Told {
     }
     told.pullRequest?.write("pullRequest", to: &writer)
     members = writer.bytes[...]
+    let push = told.pushes.count == 1 && told.pullRequest == nil ? told.pushes.first : nil
+    incomplete = push.flatMap { $0.isComparable ? $0 : nil }
+  }
+
+  /// The same with all paths of its push.
+  init(_ other: Told, _ push: Push, paths: [String]) {
+    document = other.document
+    var push = push
+    push.comparedPaths = paths.map(JSONValue.init(string:))
+    push.isTruncated = false
+    var writer = JSONWriter()
+    push.write("push", to: &writer)
+    members = writer.bytes[...]
+    incomplete = nil
   }
 
   /// One part for each ref that moved where `splits` says so, else the delivery as it came.
@@ -77,6 +93,14 @@ struct Told {
       let bytes = tree.keeping(index, ofListAt: path[...]).encoded()
       return (try? JSONDocument(bytes)).map { Told($0, event, shape, isPart: true) }
     }
+  }
+}
+
+extension Push {
+  /// Whether paths are missing, and there are two commits to compare.
+  fileprivate var isComparable: Bool {
+    isTruncated && before != nil && after != nil && isCreated == false && isDeleted == false
+      && repository.fullName != nil
   }
 }
 

@@ -16,6 +16,8 @@ struct ForgeSource<Row: ProviderRow>: EventSource, RequestHandler, HookOwner {
   private let host: any SourceHost
   private let keys = HMACKeys()
   let keeper: HookKeeper?
+  /// Of the changes of one delivery: its sender waits.
+  private static var completedMax: Int { 1 }
 
   init(_ spec: ForgeSpec<Row>, name: EventSourceName, host: any SourceHost, _ block: Block) {
     self.spec = spec
@@ -30,7 +32,9 @@ struct ForgeSource<Row: ProviderRow>: EventSource, RequestHandler, HookOwner {
       keeper = nil
       block.error("tls", "\(error)")
     }
-    if let registration = spec.registration, registration.isManaged {
+    if let registration = spec.registration,
+      registration.isManaged || spec.completion?.needsAPI == true
+    {
       registration.access.check(host.secrets, block)
     }
     checkSecrets(block)
@@ -146,7 +150,12 @@ struct ForgeSource<Row: ProviderRow>: EventSource, RequestHandler, HookOwner {
       return refused("body", "the body is no JSON object")
     }
     let delivery = Delivery(Row.provider, headers, document)
-    let parts = Told.parts(document, delivery.event, Row.provider.shape, splits: spec.splits)
+    var parts = Told.parts(document, delivery.event, Row.provider.shape, splits: spec.splits)
+    if let completion = spec.completion {
+      for index in parts.indices.prefix(Self.completedMax) {
+        parts[index] = await completion.completed(parts[index], keeper?.client, name, host)
+      }
+    }
     var isRepeated = false
     if let id = delivery.id, spec.check.secret != nil, !isFetched {
       isRepeated = host.isRepeatedBody(delivery.digest, delivery: id, of: name)

@@ -10,6 +10,8 @@ struct ForgeSpec<Row: ProviderRow>: ManifestBlock, Sendable {
   let allowsUnauthenticated: Bool
   /// Whether a delivery that tells of several refs becomes one event for each.
   let splits: Bool
+  /// nil: paths that the forge does not name stay missing.
+  let completion: PathCompletion?
   /// From where requests are taken; nil: from anywhere.
   let senders: SenderAddresses?
   /// Which hooks it wants at the forge; nil where they cannot be made from here.
@@ -30,8 +32,15 @@ struct ForgeSpec<Row: ProviderRow>: ManifestBlock, Sendable {
     splits =
       Row.provider.shape.changes == nil ? false : splitting?.bool("oneEventPerChange") ?? true
     senders = SenderAddresses(from: own)
+    completion = PathCompletion(from: own)
     registration = ForgeKind(rawValue: provider.kind).map { [context] kind in
       HookRegistration(kind, from: block, own: own, context)
+    }
+    if let completion, completion.needsAPI,
+      registration?.access.login == nil || registration?.access.root == nil
+    {
+      let message = "api: needs a token for the forge, and where the forge is"
+      own?.error("completePaths", message)
     }
     own?.finish()
     Self.leftOut(block)

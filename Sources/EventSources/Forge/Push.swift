@@ -17,6 +17,8 @@ struct Push {
   var compareURL: JSONValue?
   /// Whether commits or the paths of commits are missing.
   var isTruncated = false
+  /// All paths, by a comparison of `before` and `after`; nil where there was none.
+  var comparedPaths: [JSONValue]?
 
   struct Repository {
     /// Owner and name, as in `owner/name`.
@@ -63,6 +65,8 @@ struct Push {
         for path in list where seen.insert(path).inserted { changed.append(path) }
       }
     }
+    // What a commit changed and a later one undid is in no comparison.
+    for path in comparedPaths ?? [] where seen.insert(path).inserted { changed.append(path) }
     return changed
   }
 }

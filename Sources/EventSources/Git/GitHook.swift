@@ -25,12 +25,7 @@ package enum GitHook {
   /// The hook. What fails is told to who pushes, and found again by the bus; the push stands.
   package static func receive(_ hook: String) -> Int32 {
     do throws(SystemError) {
-      let repository = Files.parent(of: Files.parent(of: try Files.resolved(hook)))
-      let input = try Files.readToEnd(
-        FileDescriptor(owning: dup(0)),
-        "standard input",
-        limit: inputBytesMax
-      )
+      let (repository, input) = try called(hook)
       let status = try chained(hook, input)
       let deadline = MonotonicTime.now() + patience
       let spool = try PushSpool(repository)
@@ -55,15 +50,23 @@ package enum GitHook {
     }
   }
 
+  /// The repository of a hook, and what git tells it of the refs.
+  private static func called(
+    _ hook: String
+  ) throws(SystemError) -> (repository: String, input: [UInt8]) {
+    let repository = Files.parent(of: Files.parent(of: try Files.resolved(hook)))
+    let input = try Files.readToEnd(
+      FileDescriptor(owning: dup(0)),
+      "standard input",
+      limit: inputBytesMax
+    )
+    return (repository, input)
+  }
+
   /// The hook that asks: the push goes on where the bus says so, and nowhere else.
   package static func gate(_ hook: String) -> Int32 {
     do throws(SystemError) {
-      let repository = Files.parent(of: Files.parent(of: try Files.resolved(hook)))
-      let input = try Files.readToEnd(
-        FileDescriptor(owning: dup(0)),
-        "standard input",
-        limit: inputBytesMax
-      )
+      let (repository, input) = try called(hook)
       let status = try chained(hook, input)
       if status != 0 { return status }
       let deadline = MonotonicTime.now() + gatePatience
@@ -106,7 +109,9 @@ package enum GitHook {
         let parts = line.split(separator: " ", maxSplits: 1).map(String.init)
         return JSON.Member(key: parts.last ?? "", value: .string(parts.first ?? ""))
       }
-      let report: JSON = ["id": .string(spool.id), "refs": .object(refs)]
+      let report: JSON = [
+        "id": .string(spool.id), "path": .string(repository), "refs": .object(refs),
+      ]
       try spool.post("/refs", report.encoded(), until: deadline)
       return 0
     } catch {

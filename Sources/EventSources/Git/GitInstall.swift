@@ -12,17 +12,19 @@ package enum GitInstall {
   private static let interpreterBytesMax = 100
 
   /// - Parameters:
+  ///   - remote: where pushes go over HTTPS; nil: to the program that runs on `data`.
   ///   - chains: whether another hook that is there is kept and run first; otherwise it is refused.
   ///   - gates: whether a hook that asks before refs move is written too.
   /// - Returns: the hook's path, and the repository's with links resolved.
   package static func install(
     _ repository: String,
     data: String,
+    to remote: HandOver? = nil,
     chains: Bool,
     gates: Bool = false
   ) throws(GitInstallError) -> (hook: String, repository: String) {
     do {
-      return try write(repository, data: data, chains: chains, gates: gates)
+      return try write(repository, data: data, to: remote, chains: chains, gates: gates)
     } catch {
       if let error = error as? GitInstallError { throw error }
       throw GitInstallError(description: "\(error)")
@@ -32,6 +34,7 @@ package enum GitInstall {
   private static func write(
     _ repository: String,
     data: String,
+    to remote: HandOver?,
     chains: Bool,
     gates: Bool
   ) throws -> (hook: String, repository: String) {
@@ -47,15 +50,21 @@ package enum GitInstall {
           + "install it under a path of at most \(interpreterBytesMax) bytes without blanks"
       )
     }
-    try Files.makeFolder(data)
-    let socket = try Files.resolved(data) + "/push.sock"
+    let target: HandOver
+    if let remote {
+      if let problem = remote.problem { throw GitInstallError(description: problem) }
+      target = remote
+    } else {
+      try Files.makeFolder(data)
+      target = .socket(try Files.resolved(data) + "/push.sock")
+    }
     try becomeOwner(of: repository)
     try Files.makeFolder(repository + "/hooks", mode: 0o755)
     var hooks = [(repository + "/hooks/post-receive", GitHook.receiveArgument)]
     if gates { hooks.append((repository + "/hooks/pre-receive", GitHook.gateArgument)) }
     // All that may refuse before anything is written.
     for (hook, argument) in hooks { try keepForeign(hook, argument, chains: chains) }
-    try PushSpool.prepare(repository, socket: socket)
+    try PushSpool.prepare(repository, target)
     for (hook, argument) in hooks {
       try Files.writeDurably(Array("#!\(program) \(argument)\n".utf8), to: hook, mode: 0o755)
     }

@@ -7,111 +7,24 @@ import Manifest
 import Plugin
 import Posix
 import Synchronization
+import TLS
 
 /// `git`: pushes to a repository without a forge. A hook in the repository tells of them
 /// (`signalbox git install`), or the repository is asked for its refs now and then.
 struct GitSource: EventSource, RequestHandler {
-  struct Spec: ManifestBlock, Sendable {
-    /// Where a hook was installed, links resolved.
-    let repository: String?
-    /// What `git ls-remote` is asked.
-    let url: String?
-    let interval: Duration
-    /// A part of the interval that is added at random.
-    let jitter: Double
-    let metadata: [JSON.Member]
-    /// Of `url`: how ssh is called, and the authorities in place of the system's.
-    let sshCommand: String
-    let authorities: String?
-    /// What must hold for a push to be let in, in the language of `filter.expression`.
-    let gate: String?
-
-    init(from block: Block) {
-      let path = block.string("repository")
-      url = block.string("url")
-      sshCommand = Self.sshCommand(block)
-      authorities = block.string("caFile")
-      interval = block.duration("interval") ?? .seconds(path == nil ? 60 : 30)
-      jitter = block.number("jitter") ?? 0.1
-      metadata = webhookMetadata(block)
-      let gate = block.block("gate")
-      self.gate = gate?.requiredString("expression")
-      gate?.finish()
-      if gate != nil && path == nil { block.error("gate", "needs repository, with a hook") }
-      block.finish()
-      if (path == nil) == (url == nil) {
-        block.error(nil, "expected either repository, with a hook, or url, to be asked")
-      }
-      if let url, !Self.isURL(url) {
-        block.error("url", "found '\(url)', expected https, http, ssh or file, or user@host:path")
-      }
-      if !(Duration.seconds(1)...Duration.seconds(86_400)).contains(interval) {
-        block.error("interval", "found \(interval), expected 1s to 24h")
-      }
-      if !(0...1).contains(jitter) { block.error("jitter", "found \(jitter), expected 0 to 1") }
-      repository = path.flatMap { path in
-        guard path.hasPrefix("/") else {
-          block.error("repository", "found '\(path)', expected an absolute path")
-          return nil
-        }
-        // One that is not there yet is found by a later scan.
-        return (try? Files.resolved(path)) ?? path
-      }
-    }
-
-    /// Git hands the command to a shell, so nothing that means something there may stand in it.
-    private static func sshCommand(_ block: Block) -> String {
-      var command = Git.sshCommand
-      guard let ssh = block.block("ssh") else { return command }
-      for (field, option) in [
-        ("identityFile", "-oIdentitiesOnly=yes -i "), ("knownHostsFile", "-oUserKnownHostsFile="),
-      ] {
-        guard let path = ssh.string(field) else { continue }
-        let isPlain = path.utf8.allSatisfy { byte in
-          switch byte {
-          case 0x30...0x39, 0x41...0x5a, 0x61...0x7a: true
-          default: "._-/".utf8.contains(byte)
-          }
-        }
-        if isPlain, path.hasPrefix("/") {
-          command += " " + option + path
-        } else {
-          ssh.error(
-            field,
-            "found '\(path)', expected an absolute path of letters, digits, '.', '_', '-' and '/'"
-          )
-        }
-      }
-      ssh.finish()
-      return command
-    }
-
-    /// Other transports, such as `ext::`, run programs.
-    private static func isURL(_ text: String) -> Bool {
-      if text.hasPrefix("-") || text.contains("::") || text.utf8.contains(where: { $0 <= 0x20 }) {
-        return false
-      }
-      if let scheme = text.firstRange(of: "://") {
-        return ["https", "http", "ssh", "file"].contains(text[..<scheme.lowerBound])
-      }
-      guard let at = text.firstIndex(of: "@"), let colon = text.firstIndex(of: ":") else {
-        return false
-      }
-      return at < colon
-    }
-  }
-
   static let kind = "git"
-  private let spec: Spec
+  typealias Spec = GitSpec
+  private let spec: GitSpec
   private let name: EventSourceName
   private let host: any SourceHost
   private let gaps = GapWatch()
   private let gate: EventSourceFilter?
 
-  init(_ spec: Spec, name: EventSourceName, host: any SourceHost, _ block: Block) {
+  init(_ spec: GitSpec, name: EventSourceName, host: any SourceHost, _ block: Block) {
     self.spec = spec
     self.name = name
     self.host = host
+    checkSecret(spec.webhook?.authSecret, "webhook", host, block)
     do throws(ExprError) {
       gate = try spec.gate.flatMap { (text) throws(ExprError) in
         text.isEmpty ? nil : try EventSourceFilter(text, world: host.world)
@@ -122,10 +35,22 @@ struct GitSource: EventSource, RequestHandler {
     }
   }
 
-  /// Who can write to the repository or to `push.sock` is let in by the system.
+  /// Who can write to the repository or to `push.sock` is let in by the system, and hooks elsewhere
+  /// show a token.
   var isAuthenticated: Bool { true }
 
   var routes: [Route] {
+    if let webhook = spec.webhook {
+      return ["", "/refs", "/gate"].map {
+        Route(
+          port: webhook.port,
+          path: webhook.endpoint + $0,
+          method: "POST",
+          handler: self,
+          tls: webhook.tls
+        )
+      }
+    }
     guard let repository = spec.repository else { return [] }
     let path = PushSpool.route(repository)
     return [path, path + "/refs", path + "/gate"].map {
@@ -134,15 +59,38 @@ struct GitSource: EventSource, RequestHandler {
   }
 
   func accept(_ head: RequestHead) -> Acceptance {
-    let isReport = head.path.hasSuffix("/refs")
-    let isQuestion = head.path.hasSuffix("/gate")
-    return .read(bodyLimit: 32 << 20) { request in
+    if let refusal = refusal(of: head) { return .answer(refusal) }
+    // The endpoint itself may end like one of these.
+    let below = spec.webhook.map { String(head.path.dropFirst($0.endpoint.count)) } ?? head.path
+    let isReport = below.hasSuffix("/refs")
+    let isQuestion = below.hasSuffix("/gate")
+    let limit = spec.webhook?.bodyLimit ?? GitSpec.bodyLimit
+    return .read(bodyLimit: limit) { request in
       guard let body = try? JSON(parsing: request.body) else {
         host.countRefused(name, "body")
-        return refusal(400, "the body is not JSON")
+        return EventSources.refusal(400, "the body is not JSON")
       }
       if isQuestion { return answer(body) }
       return isReport ? await compare(body) : await receive(body)
+    }
+  }
+
+  /// nil for hooks of this machine, and for those elsewhere that show the token.
+  private func refusal(of head: RequestHead) -> Response? {
+    guard let selector = spec.webhook?.authSecret else { return nil }
+    let sent = ProofCheck.bearerToken(head.headers)
+    do throws(SecretError) {
+      let live = try host.secrets.liveSecrets(name: selector.name, key: selector.key)
+      let fitting = live.map { constantTimeEquals($0.reveal(), sent) }
+      guard let first = fitting.firstIndex(of: true) else {
+        host.countRefused(name, "authorization")
+        return EventSources.refusal(401, "the token is not the one of this source")
+      }
+      host.countVerified(name, usedPrevious: first > 0)
+      return nil
+    } catch {
+      host.countRefused(name, "secret")
+      return EventSources.refusal(500, "the server cannot check the token")
     }
   }
 
@@ -151,7 +99,7 @@ struct GitSource: EventSource, RequestHandler {
   private func receive(_ body: JSON) async -> Response {
     guard let push = GitPush(body) else {
       host.countRefused(name, "body")
-      return refusal(400, "the body is no push")
+      return EventSources.refusal(400, "the body is no push")
     }
     let events = push.refs.enumerated().map { index, ref in
       event(push.id + " \(push.number)" + (index == 0 ? "" : " \(index)")) { writer in
@@ -165,7 +113,7 @@ struct GitSource: EventSource, RequestHandler {
       return .json(isDuplicate ? 200 : 202, Array("{}\n".utf8))
     } catch {
       host.countRefused(name, "unavailable")
-      return refusal(503, "the push cannot be stored now")
+      return EventSources.refusal(503, "the push cannot be stored now")
     }
   }
 
@@ -173,7 +121,7 @@ struct GitSource: EventSource, RequestHandler {
   private func answer(_ body: JSON) -> Response {
     guard let push = GitPush(body) else {
       host.countRefused(name, "body")
-      return refusal(400, "the body is no push")
+      return EventSources.refusal(400, "the body is no push")
     }
     for ref in push.refs {
       guard let gate else { break }
@@ -191,7 +139,7 @@ struct GitSource: EventSource, RequestHandler {
 
   private func shut(_ why: String) -> Response {
     host.countRefused(name, "gate")
-    return refusal(403, why)
+    return EventSources.refusal(403, why)
   }
 
   /// - Parameter occurrence: what tells it from every other of this source.
@@ -230,18 +178,25 @@ struct GitSource: EventSource, RequestHandler {
   /// was not a hook on its way.
   private func compare(_ body: JSON) async -> Response {
     guard case .object(let members)? = body["refs"], case .string(let id)? = body["id"] else {
-      return refusal(400, "the body is no report of refs")
+      return EventSources.refusal(400, "the body is no report of refs")
     }
     var refs: [String: String] = [:]
     for member in members {
       if case .string(let commit) = member.value { refs[member.key] = commit }
     }
-    return await note(refs, repository: id, atOnce: false)
-      ? .json(200, Array("{}\n".utf8)) : refusal(503, "the refs cannot be noted now")
+    let place = body["path"]?.asString ?? spec.repository ?? ""
+    return await note(refs, repository: id, at: place, atOnce: false)
+      ? .json(200, Array("{}\n".utf8)) : EventSources.refusal(503, "the refs cannot be noted now")
   }
 
   /// - Returns: false when nothing could be stored.
-  private func note(_ refs: [String: String], repository: String, atOnce: Bool) async -> Bool {
+  /// - Parameter place: the repository's path or URL.
+  private func note(
+    _ refs: [String: String],
+    repository: String,
+    at place: String,
+    atOnce: Bool
+  ) async -> Bool {
     let places = host.places(of: name)
     var seen: [String: String] = [:]
     for (key, value) in places {
@@ -262,7 +217,7 @@ struct GitSource: EventSource, RequestHandler {
       events = changes.map { change in
         let what = "\(repository) \(atOnce ? "poll" : "gap") \(number) \(change.ref)"
         return event(what) { writer in
-          change.write(repository: repositoryShape, isGap: !atOnce, to: &writer)
+          change.write(repository: GitPush.repository(place), isGap: !atOnce, to: &writer)
         }
       }
       if !atOnce {
@@ -282,14 +237,11 @@ struct GitSource: EventSource, RequestHandler {
     } catch { return false }
   }
 
-  private var repositoryShape: Push.Repository {
-    let place = spec.repository ?? spec.url ?? ""
-    return GitPush.repository(place)
-  }
-
   // MARK: Going round
 
   func run() async {
+    // Hooks elsewhere come by themselves.
+    if spec.webhook != nil { return }
     var isFirst = true
     while !Task.isCancelled {
       if let repository = spec.repository {
@@ -342,7 +294,7 @@ struct GitSource: EventSource, RequestHandler {
         refs[String(parts[1])] = String(parts[0])
       }
     }
-    if await !note(refs, repository: url, atOnce: true) {
+    if await !note(refs, repository: url, at: url, atOnce: true) {
       host.log(.warning, "the refs could not be stored", [("source", "\(name)")])
     }
   }

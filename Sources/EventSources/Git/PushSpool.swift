@@ -5,7 +5,8 @@ import TLS
 
 /// What a repository keeps for Signalbox, in the folder `signalbox` inside it:
 ///
-///     config.json   {"id": 32 hexadecimal digits, "socket": path of DATA/push.sock}
+///     config.json   {"id": 32 hexadecimal digits} with {"socket": path of DATA/push.sock} or
+///                   {"url", "token": path, "authorities": path}
 ///     lock          held while a number is given out
 ///     drain.lock    held while pushes are handed over
 ///     next          the number of the next push
@@ -20,7 +21,7 @@ package struct PushSpool {
 
   package let repository: String
   package let id: String
-  package let socket: String
+  let target: HandOver
   private var folder: String { repository + "/signalbox" }
   private var spool: String { folder + "/spool" }
 
@@ -31,14 +32,14 @@ package struct PushSpool {
     let path = repository + "/signalbox/config.json"
     let bytes = try Files.read(path, limit: Self.configurationBytesMax)
     guard let json = try? JSON(parsing: bytes), case .string(let id)? = json["id"],
-      case .string(let socket)? = json["socket"]
+      let target = HandOver(json)
     else { throw SystemError("read", path, code: EINVAL) }
     self.id = id
-    self.socket = socket
+    self.target = target
   }
 
   /// Prepares a repository; the id of one that was prepared before stays.
-  package static func prepare(_ repository: String, socket: String) throws(SystemError) {
+  static func prepare(_ repository: String, _ target: HandOver) throws(SystemError) {
     try Files.makeFolder(repository + "/signalbox/spool")
     // Made here, so that they belong to the repository's owner whoever takes them first.
     for name in ["lock", "drain.lock"] {
@@ -48,7 +49,7 @@ package struct PushSpool {
     do throws(SystemError) { id = try PushSpool(repository).id } catch {
       id = hexadecimal(secureRandomBytes(16))
     }
-    let json: JSON = ["id": .string(id), "socket": .string(socket)]
+    let json = JSON.object([.init(key: "id", value: .string(id))] + target.members)
     try Files.writeDurably(json.encoded(), to: repository + "/signalbox/config.json")
   }
 
@@ -115,12 +116,12 @@ package struct PushSpool {
     try lock.close()
   }
 
-  /// Posts JSON to the repository's route.
+  /// Posts JSON to where pushes go.
   /// - Throws: `SystemError`; `EPROTO` for an answer other than 2xx.
   func post(_ below: String, _ body: [UInt8], until deadline: MonotonicTime) throws(SystemError) {
-    let answer = try exchange(below, body, until: deadline)
-    guard answer.starts(with: Array("HTTP/1.1 2".utf8)) else {
-      throw SystemError("push", socket, code: EPROTO)
+    let answer = try target.post(Self.route(repository), below, body, until: deadline)
+    guard (200...299).contains(answer.status) else {
+      throw SystemError("push", "answered with status \(answer.status)", code: EPROTO)
     }
   }
 
@@ -131,27 +132,11 @@ package struct PushSpool {
     _ body: [UInt8],
     until deadline: MonotonicTime
   ) throws(SystemError) -> JSON {
-    let answer = try exchange(below, body, until: deadline)
-    let end = Array("\r\n\r\n".utf8)
-    guard let place = answer.firstRange(of: end),
-      let json = try? JSON(parsing: Array(answer[place.upperBound...]))
-    else { throw SystemError("ask", socket, code: EPROTO) }
+    let answer = try target.post(Self.route(repository), below, body, until: deadline)
+    guard let json = try? JSON(parsing: answer.body) else {
+      throw SystemError("ask", "answered with status \(answer.status)", code: EPROTO)
+    }
     return json
-  }
-
-  private func exchange(
-    _ below: String,
-    _ body: [UInt8],
-    until deadline: MonotonicTime
-  ) throws(SystemError) -> [UInt8] {
-    let head =
-      "POST \(Self.route(repository))\(below) HTTP/1.1\r\nHost: push\r\nConnection: close\r\n"
-      + "Content-Type: application/json\r\nContent-Length: \(body.count)\r\n\r\n"
-    return try Socket.exchange(
-      Array(head.utf8) + body,
-      path: socket,
-      atMost: max(.milliseconds(50), deadline - .now())
-    )
   }
 
   private func locked(_ name: String, wait: Duration) throws(SystemError) -> FileDescriptor {

@@ -24,6 +24,8 @@ package final class TestForgeServer: RequestHandler {
     /// Answers in the place of the next ones.
     var instead: [Response] = []
     var deliveries = TestDeliveries()
+    /// Bodies of what is only asked for, by path, or path and query.
+    var replayed: [String: String] = [:]
     /// How many calls are left.
     var callsLeft = 5000
   }
@@ -71,6 +73,11 @@ package final class TestForgeServer: RequestHandler {
   /// Answers the next calls with these.
   package func answer(_ responses: Response...) { state.withLock { $0.instead += responses } }
 
+  /// Answers calls of a path below the root, or of a path and query, with this body.
+  package func replay(_ path: String, _ body: String) {
+    state.withLock { $0.replayed[path] = body }
+  }
+
   /// The hooks of a list, by its path below the root.
   package func hooks(_ path: String) -> [JSON] { state.withLock { $0.hooks[path] ?? [] } }
 
@@ -106,7 +113,11 @@ package final class TestForgeServer: RequestHandler {
       state.callsLeft -= 1
       let body = (try? JSON(parsing: request.body)) ?? .null
       var response: Response
-      if isStatus(path) {
+      if head.method == "GET",
+        let text = state.replayed[path + "?" + head.query] ?? state.replayed[path]
+      {
+        response = .json(200, Array(text.utf8))
+      } else if isStatus(path) {
         response = takeStatus(path, head.method, body, &state)
       } else if path.contains("/deliveries") {
         response = state.deliveries.answer(request, path, pageMax, address + root + path)
