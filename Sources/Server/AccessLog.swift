@@ -2,12 +2,13 @@ import Event
 import Glibc
 import HTTP
 import JSON
+import Logging
 import Posix
 import Synchronization
 
 /// A line of JSON for each request to an event source. Requests never wait for the file: lines are
-/// gathered and written by a thread of their own; what does not fit meanwhile is counted and said
-/// in the next line that does. No query and no header of the request but its `User-Agent` is
+/// gathered and written by a thread of their own; what does not fit meanwhile, or is not taken by
+/// the disk, is counted and said in the next line that is. No query and no header of the request but its `User-Agent` is
 /// written: others hold secrets.
 final class AccessLog: Sendable {
   private static let waitingMax = 4 << 20
@@ -17,17 +18,21 @@ final class AccessLog: Sendable {
     var dropped = 0
     var isClosed = false
     var wantsReopening = false
+    /// Said already.
+    var isFailing = false
   }
 
   private let path: String
+  private let logger: Logger
   private let state = Mutex(State())
   private let bell: Bell
   private let writer = Mutex<Thread?>(nil)
 
   /// Opens the file for appending, made with mode 0600.
   /// - Throws: `SystemError` that names it.
-  init(_ path: String) throws(SystemError) {
+  init(_ path: String, _ logger: Logger) throws(SystemError) {
     self.path = path
+    self.logger = logger
     bell = try Bell()
     let file = try Self.open(path)
     let thread = try Thread("access-log") { [self, raw = file.release()] in
@@ -96,6 +101,16 @@ final class AccessLog: Sendable {
     writer.withLock { $0.take() }?.join()
   }
 
+  /// Requests go on all the same; whoever looks is told, once until it is better.
+  private func failed(_ lines: [UInt8], _ error: SystemError) {
+    let isNew = state.withLock { state in
+      defer { state.isFailing = true }
+      state.dropped += lines.count { $0 == 0x0a }
+      return !state.isFailing
+    }
+    if isNew { logger.error("the access log cannot be written", metadata: ["error": "\(error)"]) }
+  }
+
   private func write(to file: consuming FileDescriptor) {
     var file = consume file
     while true {
@@ -107,11 +122,14 @@ final class AccessLog: Sendable {
         }
         return (state.lines, state.isClosed, state.wantsReopening)
       }
-      // What the file does not take is lost: requests go on all the same.
-      try? Files.write(lines, to: file)
-      if wantsReopening, let next = try? Self.open(path) { file = next }
+      do throws(SystemError) {
+        try Files.write(lines, to: file)
+        if !lines.isEmpty { state.withLock { $0.isFailing = false } }
+      } catch { failed(lines, error) }
+      do throws(SystemError) {
+        if wantsReopening { file = try Self.open(path) }
+      } catch { failed([], error) }
       if isClosed { return }
     }
   }
-
 }

@@ -73,7 +73,7 @@ actor Installation {
       ClientRate(perSecond: $0.perSecond, burst: $0.burst)
     }
     accessLog = try configuration.accessLog.map { (path) throws(SystemError) in
-      try AccessLog(path)
+      try AccessLog(path, logger)
     }
     self.limits = limits
     let instruments = Instruments(in: metrics)

@@ -95,6 +95,27 @@ import Testing
     }
   }
 
+  @Test("an access log that the disk does not take is said, and holds up nothing")
+  func fullDisk() async throws {
+    try await withTemporaryFolder { folder in
+      let port = try freePort()
+      try write(
+        """
+        apiVersion: argoproj.io/v1alpha1
+        kind: EventSource
+        metadata: {name: hooks}
+        spec: {webhook: {a: {endpoint: /a, port: "\(port)", method: POST}}}
+        """,
+        folder + "/manifests/a.yaml"
+      )
+      let program = try Program(folder, ["--console", "127.0.0.1:0", "--access-log", "/dev/full"])
+      for _ in 0..<3 { #expect(try curl("http://127.0.0.1:\(port)/a", []) == "202") }
+      #expect(program.end() == 0)
+      let said = program.printed.components(separatedBy: "the access log cannot be written")
+      #expect(said.count == 2)
+    }
+  }
+
   @Test(
     "options that say nothing are refused",
     arguments: [
