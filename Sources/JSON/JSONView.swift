@@ -19,10 +19,7 @@ package struct JSONView: Sendable {
   /// The items of an array; none of anything else.
   package var items: [JSONView] { node.items.map(JSONView.init(node:)) }
 
-  /// The text of a string that is not empty; nil for anything else.
-  package var text: String? { textValue?.string }
-
-  /// `text`, as it was written.
+  /// A string that is not empty, as it was written; nil for anything else.
   package var textValue: JSONValue? {
     node.firstByte == 0x22 && node.size > 2 ? node.value : nil
   }

@@ -14,15 +14,11 @@ import Testing
 /// the real binary is killed at moments that the seed chooses. `SIGNALBOX_LOOP_SEEDS` runs more
 /// seeds, from `SIGNALBOX_SEED` on.
 @Suite(.serialized) struct GitOpsLoopTests {
-  private static func setting(_ name: String, _ standard: Int) -> Int {
-    ProcessInfo.processInfo.environment[name].flatMap { Int($0) } ?? standard
-  }
-
   @Test("each push has one workflow, one sync and one action per firing; a bad one is rolled back")
   func loop() async throws {
-    let first = Self.setting("SIGNALBOX_SEED", 1)
+    let first = setting("SIGNALBOX_SEED", 1)
     var longest = 0.0
-    for seed in first..<first + Self.setting("SIGNALBOX_LOOP_SEEDS", 5) {
+    for seed in first..<first + setting("SIGNALBOX_LOOP_SEEDS", 5) {
       let began = MonotonicTime.now()
       let kills = try await run(UInt64(seed))
       let seconds = (MonotonicTime.now() - began).inSeconds

@@ -159,9 +159,8 @@ import Testing
 
   @Test("pushes under kill -9 of the bus are each one event, in order")
   func killed() throws {
-    let environment = ProcessInfo.processInfo.environment
-    let pushes = environment["SIGNALBOX_GIT_PUSHES"].flatMap { Int($0) } ?? 12
-    var random = SystemRandomNumberGenerator()
+    let pushes = setting("SIGNALBOX_GIT_PUSHES", 12)
+    var random = Seeded(UInt64(setting("SIGNALBOX_SEED", 11)))
     try withFolder { folder in
       let place = try Place(folder)
       var program = try Program(folder, ["--console", "127.0.0.1:0"])

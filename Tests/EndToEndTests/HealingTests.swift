@@ -9,8 +9,7 @@ import Testing
 @Suite(.serialized) struct HealingTests {
   @Test("of deliveries while the listener is down or answers 500 each is on the log once")
   func deliveries() async throws {
-    let environment = ProcessInfo.processInfo.environment
-    let count = environment["SIGNALBOX_DELIVERIES"].flatMap { Int($0) } ?? 1000
+    let count = setting("SIGNALBOX_DELIVERIES", 1000)
     let server = try await TestForgeServer(.github)
     let folder = FileManager.default.temporaryDirectory.path + "/signalbox-heal-\(UUID())"
     try Files.makeFolder(folder)
@@ -42,7 +41,7 @@ import Testing
     while server.hooks(list).isEmpty, MonotonicTime.now() < deadline { _ = poll(nil, 0, 20) }
     let hook = try #require(server.hooks(list).first?["id"]?.wholeNumber)
     let secret = try #require(server.secret(ofHook: "\(hook)"))
-    var random = SystemRandomNumberGenerator()
+    var random = Seeded(UInt64(setting("SIGNALBOX_SEED", 13)))
 
     /// Calls the hook as GitHub would; something between may answer 500 in our place.
     func send(_ guid: String, _ body: String, failing: Int) -> Int {

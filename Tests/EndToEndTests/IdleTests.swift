@@ -7,7 +7,7 @@ import Testing
 /// more of them.
 @Suite struct IdleTests {
   private static let count =
-    ProcessInfo.processInfo.environment["SIGNALBOX_IDLE_CONNECTIONS"].flatMap { Int($0) } ?? 2000
+    setting("SIGNALBOX_IDLE_CONNECTIONS", 2000)
 
   @Test("an idle connection takes a kilobyte of user memory at the most, and is served again")
   func idle() async throws {

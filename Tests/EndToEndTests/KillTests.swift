@@ -74,15 +74,11 @@ import Testing
     }
   }
 
-  private static func setting(_ name: String, _ standard: Int) -> Int {
-    ProcessInfo.processInfo.environment[name].flatMap { Int($0) } ?? standard
-  }
-
   @Test("killed at any moment: acknowledged pushes are stored once, firings end once, keys hold")
   func killed() async throws {
-    let seconds = Self.setting("SIGNALBOX_KILL_SECONDS", 4)
-    let kills = Self.setting("SIGNALBOX_KILLS", 3)
-    var random = Seeded(UInt64(Self.setting("SIGNALBOX_SEED", 7)))
+    let seconds = setting("SIGNALBOX_KILL_SECONDS", 4)
+    let kills = setting("SIGNALBOX_KILLS", 3)
+    var random = Seeded(UInt64(setting("SIGNALBOX_SEED", 7)))
     try await withTemporaryFolder { folder in
       let loop = try EventLoop(name: "target")
       let target = Target()

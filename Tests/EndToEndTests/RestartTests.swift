@@ -40,7 +40,7 @@ import Testing
   }
 
   private static let restarts =
-    ProcessInfo.processInfo.environment["SIGNALBOX_RESTARTS"].flatMap { Int($0) } ?? 10
+    setting("SIGNALBOX_RESTARTS", 10)
 
   private func prepare(_ folder: String, _ port: Int) throws {
     try write("canary-secret\n", folder + "/secrets/github/secret")

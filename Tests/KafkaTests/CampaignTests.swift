@@ -21,14 +21,10 @@ import Testing
 /// number that goes up in `SIGNALBOX_NUMBER`.
 @Suite(.serialized, .enabled(if: Tools.areThere))
 struct CampaignTests {
-  private static func setting(_ name: String, _ standard: Int) -> Int {
-    ProcessInfo.processInfo.environment[name].flatMap { Int($0) } ?? standard
-  }
-
   @Test("whatever is killed, cut or stopped: no message is lost, none is twice on a log")
   func campaign() async throws {
-    let first = Self.setting("SIGNALBOX_SEED", 1)
-    for seed in first..<first + Self.setting("SIGNALBOX_KAFKA_SEEDS", 2) {
+    let first = setting("SIGNALBOX_SEED", 1)
+    for seed in first..<first + setting("SIGNALBOX_KAFKA_SEEDS", 2) {
       do {
         try await withTemporaryFolder { temporary in
           let kept = ProcessInfo.processInfo.environment["SIGNALBOX_KAFKA_KEEP"]
