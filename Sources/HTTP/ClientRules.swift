@@ -49,18 +49,25 @@ private func forwardedAddress(_ entry: Substring) -> NetworkAddress? {
 /// How many requests an address may send: a steady rate with a burst (GCRA). Addresses of IPv6
 /// count by their first 64 bits, which is what one subscriber has.
 package final class ClientRate: Sendable {
-  /// Addresses that are watched at a time; with more, a new one is let in uncounted.
-  private static let addressesMax = 65_536
+  private struct Books {
+    /// When the requests so far will have been paid for.
+    var paid: [NetworkAddress: MonotonicTime] = [:]
+    /// When there is next looked for addresses that owe nothing any longer.
+    var clearing: MonotonicTime?
+  }
 
   private let interval: Duration
   private let tolerance: Duration
-  /// When the requests so far will have been paid for.
-  private let paid = Mutex<[NetworkAddress: MonotonicTime]>([:])
+  private let addressesMax: Int
+  private let books = Mutex(Books())
 
   /// - Parameters:
   ///   - perSecond: more than 0.
   ///   - burst: requests at once, at least 1.
-  package init(perSecond: Int, burst: Int) {
+  ///   - addressesMax: addresses that are watched at a time; with more, a new one is let in
+  ///     uncounted.
+  package init(perSecond: Int, burst: Int, addressesMax: Int = 65_536) {
+    self.addressesMax = addressesMax
     interval = .nanoseconds(1_000_000_000 / perSecond)
     tolerance = interval * (burst - 1)
   }
@@ -68,16 +75,23 @@ package final class ClientRate: Sendable {
   /// nil when the request may come; otherwise how long it has to wait.
   func excess(of client: NetworkAddress, at now: MonotonicTime) -> Duration? {
     let key = client.v4 == nil ? NetworkAddress(bits: client.bits & ~0 << 64) : client
-    return paid.withLock { paid in
-      let due = max(paid[key] ?? now, now)
+    return books.withLock { books in
+      let due = max(books.paid[key] ?? now, now)
       let wait = (due - now) - tolerance
       if wait > .zero { return wait }
-      if paid.count >= Self.addressesMax && paid[key] == nil {
-        paid = paid.filter { $0.value > now }
-        if paid.count >= Self.addressesMax { return nil }
-      }
-      paid[key] = due + interval
+      if books.paid[key] == nil, !hasRoom(in: &books, now) { return nil }
+      books.paid[key] = due + interval
       return nil
     }
+  }
+
+  /// Clears at most once a second: a flood of new addresses must not have all of them looked
+  /// through for each of its requests.
+  private func hasRoom(in books: inout Books, _ now: MonotonicTime) -> Bool {
+    if books.paid.count < addressesMax { return true }
+    if let clearing = books.clearing, now < clearing { return false }
+    books.clearing = now + .seconds(1)
+    books.paid = books.paid.filter { $0.value > now }
+    return books.paid.count < addressesMax
   }
 }

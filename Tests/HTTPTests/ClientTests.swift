@@ -139,6 +139,19 @@ import Testing
     #expect(rate.excess(of: v6[3], at: start) == nil)
   }
 
+  @Test("with more addresses than are watched new ones are let in, until old ones owe nothing")
+  func manyAddresses() {
+    let rate = ClientRate(perSecond: 1, burst: 1, addressesMax: 2)
+    let (one, other, third) = (NetworkAddress(v4: 1), NetworkAddress(v4: 2), NetworkAddress(v4: 3))
+    let start = MonotonicTime(nanoseconds: 0)
+    for address in [one, other] { #expect(rate.excess(of: address, at: start) == nil) }
+    for _ in 0..<3 { #expect(rate.excess(of: third, at: start) == nil) }
+    #expect(rate.excess(of: one, at: start) != nil)
+    let later = start + .seconds(1)
+    #expect(rate.excess(of: third, at: later) == nil)
+    #expect(rate.excess(of: third, at: later) != nil)
+  }
+
   @Test("too many requests from one address are answered 429 with Retry-After")
   func tooMany() async throws {
     var limits = HTTPLimits()
