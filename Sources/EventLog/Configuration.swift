@@ -32,12 +32,15 @@ extension EventLog {
     }
     /// How often segments are looked at that may go. By the system's clock.
     package var upkeepInterval = Duration.seconds(60)
+    /// Whether a thread of its own writes down what sealed segments hold. Without it every call of
+    /// the disk comes from one thread, in the same order for the same appends.
+    package var sealsAside = true
     package var hooks = Hooks()
 
     package init() {}
   }
 
-  /// Calls on the log thread, or on that of a reader for damage; they must not wait.
+  /// Calls on a thread of the log, or on that of a reader for damage; they must not wait.
   package struct Hooks: Sendable {
     /// After each sync: records, bytes, time of write and sync.
     package var synced: @Sendable (_ records: Int, _ bytes: Int, _ took: Duration) -> Void = {

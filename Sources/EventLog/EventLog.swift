@@ -140,6 +140,7 @@ package final class EventLog: Bus {
       }
       for waiter in takeUpkeepWaiters() { waiter.resume() }
       writer.cutAhead(shared.withLock { $0.segments.last })
+      writer.sealer?.close()
     }
     self.thread.withLock { $0 = thread }
   }

@@ -49,30 +49,28 @@ final class Identities: Sendable {
   }
 
   /// Moves what is known up to `offset`, with `more`, from memory to the disk. When that fails
-  /// everything stays in memory and is tried again with the next segment.
+  /// everything stays in memory and is tried again with the next segment. Meanwhile look-ups go
+  /// on: what is being moved is found in memory. One call at a time.
   func flush(
     _ more: [IdentityTable.Entry] = [],
     through offset: UInt64,
     keeping wanted: () -> IdentityTable.Wanted
   ) throws(SystemError) {
-    let result = state.withLock { state -> Result<Void, SystemError> in
-      let known = state.recent.filter { $0.value <= offset }.map { ($0.key, $0.value) }
-      do throws(SystemError) {
-        var table = state.table
-        if table == nil {
-          table = try IdentityTable(
-            making: disk,
-            seed: seed,
-            for: UInt64(known.count + more.count)
-          )
-        }
-        // One that fails half-way keeps its old count; the same entries are added again later.
-        try table?.add(known + more, through: offset, keeping: wanted)
-        state.table = table
-        state.recent = state.recent.filter { $0.value > offset }
-        return .success(())
-      } catch { return .failure(error) }
+    let (known, old) = state.withLock { state in
+      (state.recent.filter { $0.value <= offset }.map { ($0.key, $0.value) }, state.table)
     }
-    try result.get()
+    let count = UInt64(known.count + more.count)
+    // One that fails half-way keeps its old count; the same entries are added again later.
+    var table: IdentityTable
+    if let old {
+      table = old
+    } else {
+      table = try IdentityTable(making: disk, seed: seed, for: count)
+    }
+    try table.add(known + more, through: offset, keeping: wanted)
+    state.withLock { state in
+      state.table = table
+      state.recent = state.recent.filter { $0.value > offset }
+    }
   }
 }

@@ -15,6 +15,8 @@ extension LogWriter {
     }
     guard let first = due.first, let last = due.last?.summary.lastOffset ?? due.last?.firstOffset
     else { return }
+    // What is written down about a segment must not come back when the segment has gone.
+    sealer?.finish(through: last)
     let wanted = held.holds.records.values.reduce(into: Set<UInt64>()) { wanted, positions in
       for position in positions where position.offset <= last { wanted.insert(position.offset) }
     }
@@ -75,32 +77,6 @@ extension LogWriter {
       throw LogError(error, "folder")
     }
     log.configuration.hooks.released(due.count, before - (kept?.length ?? 0))
-  }
-}
-
-extension LogWriter {
-  /// The identities that are still of use: those of events that are on the log.
-  func wantedIdentities() -> IdentityTable.Wanted {
-    let segments = log.shared.withLock { $0.segments }
-    let first = segments.first { !$0.header.isKept }?.firstOffset ?? 0
-    var wanted = IdentityTable.Wanted(from: max(first, oldestIdentity()))
-    for (number, segment) in segments.enumerated() where segment.header.isKept {
-      do throws(LogError) {
-        _ = try segment.walk(
-          after: nil,
-          limit: number + 1 < segments.count ? segments[number + 1].firstOffset : .max,
-          .keepRead,
-          damaged: { _ in }
-        ) { (frame, _) throws(LogError) in
-          wanted.kept.insert(frame.offset)
-          return true
-        }
-      } catch {
-        log.configuration.hooks.troubled("no identity is left out for now: \(error)")
-        return IdentityTable.Wanted()
-      }
-    }
-    return wanted
   }
 }
 

@@ -69,21 +69,10 @@ extension LogWriter {
     }
   }
 
-  /// Writes down what a segment holds. Failing costs time at the next start, nothing else.
   private mutating func seal(_ segment: Segment) {
-    guard let last = segment.summary.lastOffset, segment.firstOffset > sealed else { return }
+    guard segment.summary.lastOffset != nil, segment.firstOffset > sealed else { return }
     sealed = segment.firstOffset
-    let identities = log.identities.recent(from: segment.firstOffset, through: last)
-    let damages = log.shared.withLock { $0.reported.filter { $0.file == segment.name } }
-    let index = SegmentIndex(
-      segment,
-      damages.sorted { $0.bytes.lowerBound < $1.bytes.lowerBound },
-      identities
-    )
-    do throws(SystemError) {
-      try index.save(log.disk, segment.name)
-      try log.identities.flush(through: last, keeping: wantedIdentities)
-    } catch { log.configuration.hooks.troubled("an index was not written: \(error)") }
+    if let sealer { sealer.take(segment) } else { log.seal(segment) }
   }
 
   /// What is due when nothing else is to do.

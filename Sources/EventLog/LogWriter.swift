@@ -18,6 +18,8 @@ struct LogWriter {
   /// The first offset of the newest segment whose index was made: making it again later, when
   /// memory does not hold its identities any more, would lose them.
   var sealed: UInt64
+  /// nil: what a segment holds is written down on this thread.
+  let sealer: Sealer?
   /// Whether it was said that half of the space is used.
   var isPressed = false
 
@@ -29,6 +31,12 @@ struct LogWriter {
     length = found.segments.last?.length
     sealed = found.segments.dropLast().last?.firstOffset ?? 0
     sealedBytes = found.segments.dropLast().reduce(0) { $0 + $1.length }
+    do throws(SystemError) {
+      sealer = log.configuration.sealsAside ? try Sealer(log) : nil
+    } catch {
+      sealer = nil
+      log.configuration.hooks.troubled("segments are sealed in turn with appends: \(error)")
+    }
   }
 
   /// What one append is answered if the batch becomes durable.
@@ -145,7 +153,7 @@ struct LogWriter {
     do throws(SystemError) { offset = try log.identities.offset(of: identity) } catch {
       throw .failed("whether the event is new cannot be told: \(error)")
     }
-    guard let offset, offset < nextOffset, offset >= oldestIdentity() else { return .new }
+    guard let offset, offset < nextOffset, offset >= log.oldestIdentity() else { return .new }
     // What has gone is not known any more, whatever the index says: made anew from the log it
     // would not say so either.
     guard let record = try log.record(at: Position(offset: offset)),
@@ -156,11 +164,6 @@ struct LogWriter {
       return .new
     }
     return Self.compare(event, stored, at: offset)
-  }
-
-  /// The offset from which on identities are remembered.
-  func oldestIdentity() -> UInt64 {
-    log.shared.withLock { $0.oldestIdentity(of: log.configuration.identityCount) }
   }
 
   private func checkSpace(_ drafts: [Draft], _ batch: Batch) throws(BusError) {

@@ -63,6 +63,7 @@ func configuration(segmentBytes: Int = 64 << 20) -> EventLog.Configuration {
   configuration.segmentBytes = segmentBytes
   // Files of the length of their records; tests that want zeros ahead say so.
   configuration.aheadBytes = 0
+  configuration.sealsAside = false
   configuration.seed = { 0x1234_5678 }
   return configuration
 }
