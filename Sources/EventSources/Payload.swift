@@ -19,7 +19,10 @@ func payload(
       value: .array(values.map { .string(isMasked ? mask : $0) })
     )
   }
-  var out: [UInt8] = [0x7b]
+  var out: [UInt8] = []
+  // Headers and metadata beside them are short.
+  out.reserveCapacity(body.underestimatedCount + further.count + 2048)
+  out.append(0x7b)
   JSON.appendString(headersKey, to: &out)
   out.append(0x3a)
   JSON.object(members).append(to: &out)

@@ -22,6 +22,8 @@ package struct JSONNode: Sendable {
   package var firstByte: UInt8 { bytes[Int(start)] }
   package var isObject: Bool { firstByte == 0x7b }
   package var isArray: Bool { firstByte == 0x5b }
+  /// In a checked document nothing but null begins so.
+  var isNull: Bool { firstByte == 0x6e }
   /// In bytes.
   package var size: Int { Int(end - start) }
   package var value: JSONValue { JSONValue(raw: raw) }
@@ -57,6 +59,20 @@ package struct JSONNode: Sendable {
     var found: [JSONNode] = []
     var walk = walk
     while walk.next() { found.append(node(walk.value())) }
+    return found
+  }
+
+  /// The strings of an array that are not empty; nil of anything else.
+  var texts: [JSONValue]? {
+    guard isArray else { return nil }
+    var found: [JSONValue] = []
+    var walk = walk
+    while walk.next() {
+      let item = walk.value().range
+      if bytes[item.lowerBound] == 0x22, item.count > 2 {
+        found.append(JSONValue(raw: bytes[item]))
+      }
+    }
     return found
   }
 

@@ -19,6 +19,9 @@ package struct JSONView: Sendable {
   /// The items of an array; none of anything else.
   package var items: [JSONView] { node.items.map(JSONView.init(node:)) }
 
+  /// The strings of an array that are not empty, as they were written; nil for anything else.
+  package var texts: [JSONValue]? { node.texts }
+
   /// A string that is not empty, as it was written; nil for anything else.
   package var textValue: JSONValue? {
     node.firstByte == 0x22 && node.size > 2 ? node.value : nil
@@ -35,12 +38,16 @@ package struct JSONFields: Sendable {
 
   /// The first member of that name; nil where there is none or it is null.
   package subscript(key: String) -> JSONView? {
-    guard let node else { return nil }
-    let wanted = key.utf8
-    for entry in entries
-    where entry.key.count == wanted.count && node.bytes[entry.key].elementsEqual(wanted) {
-      let value = node.node(entry.value)
-      return value.value.kind == .null ? nil : JSONView(node: value)
+    guard let node, let place = place(key.utf8Span.span, node.bytes.span) else { return nil }
+    let value = node.node(place)
+    return value.isNull ? nil : JSONView(node: value)
+  }
+
+  private func place(_ wanted: Span<UInt8>, _ bytes: Span<UInt8>) -> JSONPlace? {
+    next: for entry in entries where entry.key.count == wanted.count {
+      for offset in 0..<wanted.count
+      where bytes[entry.key.lowerBound + offset] != wanted[offset] { continue next }
+      return entry.value
     }
     return nil
   }

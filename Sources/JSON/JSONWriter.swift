@@ -5,7 +5,8 @@ package struct JSONWriter {
   /// Whether the next member or item stands behind another one.
   private var isBehind = false
 
-  package init() {}
+  /// - Parameter capacity: About how many bytes will be written.
+  package init(capacity: Int = 0) { bytes.reserveCapacity(capacity) }
 
   /// - Parameter key: nil for an item of an array, or for the whole text.
   package mutating func object(

@@ -47,7 +47,8 @@ struct Told {
     if shape.sharesCommits, isPart || told.pushes.count > 1 {
       for index in told.pushes.indices { told.pushes[index].commits = [] }
     }
-    var writer = JSONWriter()
+    // What we say of a push is seldom longer than what its forge said.
+    var writer = JSONWriter(capacity: min(document.bytes.count, 64 << 10))
     told.pushes.first?.write("push", to: &writer)
     if told.pushes.count > 1 {
       writer.array("pushes") { writer in

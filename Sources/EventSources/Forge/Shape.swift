@@ -52,10 +52,7 @@ extension JSONFields {
   func items(_ key: String) -> [JSONView] { self[key]?.items ?? [] }
 
   /// A list of strings; nil where there is no list.
-  func texts(_ key: String) -> [JSONValue]? {
-    guard let list = self[key], list.value.kind == .array else { return nil }
-    return list.items.compactMap(\.textValue)
-  }
+  func texts(_ key: String) -> [JSONValue]? { self[key]?.texts }
 
   /// The paths of a commit as GitHub and those after it write them; nil where there are none.
   var paths: Push.Paths? {
