@@ -92,8 +92,7 @@ package struct DeadLetterFolder {
 struct LetterChoice {
   /// nil: all, as far as `sensor` allows.
   let ids: [String]?
-  /// `NAME` or `NAMESPACE/NAME`.
-  let sensor: String?
+  let sensor: SensorID?
   let limit: Int
 
   /// nil for anything but a request.
@@ -110,7 +109,7 @@ struct LetterChoice {
     default: return nil
     }
     switch json["sensor"] {
-    case .string(let name)?: sensor = name.contains("/") ? name : "default/" + name
+    case .string(let name)?: sensor = SensorID(asked: name)
     case nil, .null?: sensor = nil
     default: return nil
     }
@@ -123,7 +122,7 @@ struct LetterChoice {
 
   func letters(of all: [DeadLetter]) -> [DeadLetter] {
     all.filter { letter in
-      sensor.map { $0 == letter.sensor.description } ?? true
+      sensor.map { $0 == letter.sensor } ?? true
         && ids?.contains(letter.id) ?? true
     }
   }

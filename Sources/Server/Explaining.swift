@@ -7,34 +7,7 @@ package import JSON
 package import Manifest
 import Sensor
 
-/// A question of `signalbox explain`: what became of an event.
-package struct ExplainQuestion: Sendable {
-  let event: String
-  let source: String?
-  let sensor: SensorID?
-
-  /// - Parameter json: `event` (its id) and, if wanted, `source` and `sensor` (`NAME` or
-  ///   `NAMESPACE/NAME`); nil for anything else.
-  package init?(_ json: JSON) {
-    guard case .string(let id)? = json["event"] else { return nil }
-    event = id
-    var names: [String: String] = [:]
-    for key in ["source", "sensor"] {
-      switch json[key] {
-      case .string(let name)?: names[key] = name
-      case nil, .null?: break
-      default: return nil
-      }
-    }
-    source = names["source"]
-    sensor = names["sensor"].map { name in
-      let parts = name.split(separator: "/", maxSplits: 1).map(String.init)
-      return parts.count == 2
-        ? SensorID(namespace: parts[0], name: parts[1])
-        : SensorID(namespace: "default", name: name)
-    }
-  }
-
+extension EventQuestion {
   /// Reads the whole log of a data folder, which a program may be writing to.
   func answer(
     _ data: String,
@@ -57,7 +30,7 @@ package struct ExplainQuestion: Sendable {
 extension Installation {
   /// What became of an event, by the manifests in force.
   func explain(_ request: [UInt8]) async -> (isDone: Bool, JSON) {
-    guard let json = try? JSON(parsing: request), let question = ExplainQuestion(json) else {
+    guard let question = EventQuestion(request) else {
       return (false, ["error": "found no event's id, expected 'event'"])
     }
     let holds = Dictionary(await engine.holds.map { ($0.trigger, $0.hold) }) { _, last in last }
@@ -66,7 +39,7 @@ extension Installation {
 
   /// On no loop: a long log must keep nobody waiting.
   @concurrent private static func explain(
-    _ question: ExplainQuestion,
+    _ question: EventQuestion,
     _ data: String,
     _ plan: EnginePlan,
     _ holds: [TriggerID: Hold]
@@ -77,7 +50,7 @@ extension Installation {
 
 /// Explains events of a data folder on which nothing runs, by manifests that are read for it.
 package struct ExplainFolder {
-  private let plan: EnginePlan
+  let plan: EnginePlan
   /// What is wrong with the manifests; with an error among it nothing can be explained.
   package let found: [Diagnostic]
 
@@ -95,7 +68,7 @@ package struct ExplainFolder {
   }
 
   /// Answers as the program that runs would.
-  package func answer(_ question: ExplainQuestion, data: String) -> (isDone: Bool, JSON) {
+  package func answer(_ question: EventQuestion, data: String) -> (isDone: Bool, JSON) {
     question.answer(data, plan)
   }
 }

@@ -7,21 +7,13 @@ extension Installation {
   /// Lets an event arrive once more. `request` is JSON: `event` (its id), and if wanted `sensor`
   /// and `source`.
   func replay(_ request: [UInt8]) async -> ReplayAnswer {
-    guard let json = try? JSON(parsing: request), case .string(let id)? = json["event"] else {
+    guard let question = EventQuestion(request) else {
       return ReplayAnswer(isDone: false, messages: ["found no event's id, expected 'event'"])
     }
-    var names: [String: String] = [:]
-    for key in ["sensor", "source"] {
-      if case .string(let name)? = json[key] { names[key] = name }
-    }
-    let sensor = names["sensor"].map { name in
-      let parts = name.split(separator: "/", maxSplits: 1).map(String.init)
-      return parts.count == 2
-        ? SensorID(namespace: parts[0], name: parts[1])
-        : SensorID(namespace: "default", name: name)
-    }
     do throws(Engine.ReplayError) {
-      return ReplayAnswer(try await engine.replay(id, of: names["source"], at: sensor))
+      return ReplayAnswer(
+        try await engine.replay(question.event, of: question.source, at: question.sensor)
+      )
     } catch { return ReplayAnswer(isDone: false, messages: ["not replayed: \(error)"]) }
   }
 }

@@ -53,7 +53,7 @@ struct ExplainCommand: ParsableCommand {
     if let answer = try ControlSocket(folder).answer("/explain", request) {
       return (answer.status == 200, answer.body)
     }
-    guard let question = ExplainQuestion(request) else { return (false, ["error": "no event"]) }
+    guard let question = EventQuestion(request) else { return (false, ["error": "no event"]) }
     let explainer = ExplainFolder(
       manifests: manifests,
       program: "/proc/self/exe",
