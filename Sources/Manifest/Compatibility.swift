@@ -12,6 +12,13 @@ package enum Difference: String, Sendable, CaseIterable {
   case httpStatus = "http-status"
   case messageParameters = "message-parameters"
   case logInterval = "log-interval"
+  case rateBurst = "rate-burst"
+  case sourceFilters = "source-filters"
+
+  /// Those that an event source may ask for.
+  package static let ofEventSources: [Difference] = [.cronHours, .sourceFilters]
+  /// Those that a sensor may ask for.
+  package static let ofSensors = allCases.filter { $0 != .sourceFilters }
 }
 
 /// Which differences are read as Argo Events 1.9 did.
@@ -39,7 +46,8 @@ package struct Compatibility: Equatable, Sendable {
 
   /// `compat` of a block: `fixed`, `argo-1.9`, or a list of differences; nil where it is absent or
   /// wrong, the latter being reported.
-  init?(from block: Block) {
+  /// - Parameter kind: what the block is of, with the differences that there are of it.
+  init?(from block: Block, of kind: (name: String, differences: [Difference])) {
     guard let node = block.node("compat") else { return nil }
     switch node.value {
     case .string(let word):
@@ -52,13 +60,14 @@ package struct Compatibility: Equatable, Sendable {
     case .sequence:
       var kept: Set<Difference> = []
       for (place, word) in (block.strings("compat") ?? []).enumerated() {
-        guard let difference = Difference(rawValue: word) else {
-          let names = Difference.allCases.map(\.rawValue)
-          let hint = nearestName(to: word, in: names).map { "; did you mean '\($0)'?" } ?? ""
-          block.error("compat[\(place)]", "found '\(word)', which is no difference\(hint)")
+        if let difference = Difference(rawValue: word), kind.differences.contains(difference) {
+          kept.insert(difference)
           continue
         }
-        kept.insert(difference)
+        let names = kind.differences.map(\.rawValue)
+        let hint = nearestName(to: word, in: names).map { "; did you mean '\($0)'?" } ?? ""
+        let owner = Difference(rawValue: word) == nil ? "" : " of \(kind.name)"
+        block.error("compat[\(place)]", "found '\(word)', which is no difference\(owner)\(hint)")
       }
       self.init(kept)
     default:

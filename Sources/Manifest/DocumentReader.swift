@@ -110,11 +110,14 @@ struct DocumentReader {
     return name
   }
 
-  /// What we add to a known spec lives under this key; no such setting is built yet.
-  func signalbox(_ block: Block) {
-    guard let own = block.block("signalbox") else { return }
-    own.notSupportedYet("compat")
+  /// `signalbox.compat` of an event source, all that is added to its spec as a whole; nil where it
+  /// says nothing.
+  func compatibility(_ spec: Block) -> Compatibility? {
+    guard let own = spec.block("signalbox") else { return nil }
+    let kind = (name: "event sources", differences: Difference.ofEventSources)
+    let compat = Compatibility(from: own, of: kind)
     own.finish()
+    return compat
   }
 
   /// Names become parts of event attributes, which are bounded and printable.

@@ -16,6 +16,8 @@ package struct EventSourceManifest: Sendable {
   /// `spec.eventBusName`.
   package let bus: String
   package let mark: Mark
+  /// `spec.signalbox.compat`; nil: as the installation has it.
+  package let compat: Compatibility?
   package let entries: [EventSourceEntry]
 }
 
@@ -49,7 +51,7 @@ extension DocumentReader {
     spec.kubernetesOnly("replicas", "service", "template", "revisionHistoryLimit")
     // Published examples still carry it; the kind is the key that an event stands under.
     if spec.contains("type") { spec.report(.info, "type", "has no effect, here as in Argo Events") }
-    signalbox(spec)
+    let compat = compatibility(spec)
     var entries: [EventSourceEntry] = []
     for kind in Set(knownSourceKinds).union(sourceKinds).sorted() {
       if !sourceKinds.contains(kind) { refuse(kind, spec) }
@@ -94,6 +96,7 @@ extension DocumentReader {
       name: identity.name,
       bus: bus,
       mark: identity.mark,
+      compat: compat,
       entries: entries.filter { sourceKinds.contains($0.kind) }
     )
   }

@@ -178,7 +178,7 @@ extension DocumentReader {
     tests: [TestManifest]
   )? {
     guard let own = spec.block("signalbox") else { return nil }
-    let compat = Compatibility(from: own)
+    let compat = Compatibility(from: own, of: ("sensors", Difference.ofSensors))
     let isSuspended = own.bool("suspend") ?? false
     let start = own.string("startFrom").map { (text: $0, mark: own.mark(of: "startFrom")) }
     let tests = own.blocks("tests").map { TestManifest(from: $0) }

@@ -171,6 +171,9 @@ package protocol SourceHost: Sendable {
   /// What the filters of sources see of the machine.
   var world: TemplateWorld { get }
 
+  /// Which differences from Argo Events 1.9 the manifest asks for.
+  var compat: Compatibility { get }
+
   /// Counts what a source refused: the reason is a fixed word such as `signature`, `filtered`,
   /// `body`, `method`, `authorization`.
   func countRefused(_ name: EventSourceName, _ reason: String)
@@ -193,6 +196,8 @@ package protocol SourceHost: Sendable {
 }
 
 extension SourceHost {
+  package var compat: Compatibility { .fixed }
+
   /// Appends an event and waits until it is durable.
   /// - Throws: `SinkError`.
   package func append(

@@ -10,15 +10,17 @@ import Posix
 /// want is counted and not stored, whatever kind of source it comes from.
 struct FilteredHost: SourceHost {
   private let host: any SourceHost
-  private let filter: EventSourceFilter
+  /// nil: what is written is no expression, so that no event can be judged by it.
+  private let filter: EventSourceFilter?
 
-  init(_ host: any SourceHost, _ filter: EventSourceFilter) {
+  init(_ host: any SourceHost, _ filter: EventSourceFilter?) {
     self.host = host
     self.filter = filter
   }
 
   var secrets: any SecretStore { host.secrets }
   var world: TemplateWorld { host.world }
+  var compat: Compatibility { host.compat }
 
   func append(
     _ events: [Event],
@@ -40,10 +42,10 @@ struct FilteredHost: SourceHost {
   /// A notice about the source is nobody's to refuse.
   private func isWanted(_ event: Event, _ name: EventSourceName) -> Bool {
     if event.source == Event.noticeSource { return true }
-    switch filter.evaluate(event.data) {
+    switch filter?.evaluate(event.data) {
     case .pass: return true
     case .refused: host.countRefused(name, "filtered")
-    case .error: host.countRefused(name, "filter-error")
+    case .error, nil: host.countRefused(name, "filter-error")
     }
     return false
   }
@@ -81,17 +83,25 @@ struct FilteredHost: SourceHost {
 }
 
 extension Block {
-  /// The `filter` of an event source; nil where there is none, or none that compiles.
-  func sourceFilter(in world: TemplateWorld) -> EventSourceFilter? {
-    guard let filter = block("filter") else { return nil }
-    let expression = filter.requiredString("expression")
+  /// `host` behind the `filter` of an event source; `host` itself where there is none, or one that
+  /// was reported.
+  func filtered(_ host: any SourceHost) -> any SourceHost {
+    guard let filter = block("filter") else { return host }
+    let mode = host.compat.mode(.sourceFilters)
+    let isStrict = mode == .argo19
+    let expression =
+      isStrict ? filter.string("expression") ?? "" : filter.requiredString("expression")
     filter.finish()
-    guard !expression.isEmpty else { return nil }
+    guard isStrict || !expression.isEmpty else { return host }
     do throws(ExprError) {
-      return try EventSourceFilter(expression, world: world)
+      return FilteredHost(host, try EventSourceFilter(expression, mode: mode, world: host.world))
     } catch {
-      filter.error("expression", "\(error)")
-      return nil
+      guard isStrict else {
+        filter.error("expression", "\(error)")
+        return host
+      }
+      filter.warning("expression", "\(error); no event passes, as in Argo Events 1.9")
+      return FilteredHost(host, nil)
     }
   }
 }

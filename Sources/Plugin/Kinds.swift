@@ -3,6 +3,8 @@ package import Manifest
 /// A kind of event source without its type: what the registry lists.
 package struct EventSourceKind: Sendable {
   package let kind: String
+  /// Whether `filter` is no expression.
+  package let hasOwnFilter: Bool
   /// Makes the source of one manifest entry; nil when it added errors to the diagnostics.
   package let make:
     @Sendable (Node, _ path: String, EventSourceName, any SourceHost, Diagnostics) ->
@@ -10,11 +12,11 @@ package struct EventSourceKind: Sendable {
 
   package init<S: EventSource>(_ type: S.Type) {
     kind = S.kind
+    hasOwnFilter = S.hasOwnFilter
     make = { node, path, name, host, diagnostics in
       let own = Diagnostics()
       let block = Block(node, path: path, own)
-      let filter = S.hasOwnFilter ? nil : block.sourceFilter(in: host.world)
-      let filtered = filter.map { FilteredHost(host, $0) } ?? host
+      let filtered = S.hasOwnFilter ? host : block.filtered(host)
       let source = S(S.Spec(from: block), name: name, host: filtered, block)
       for diagnostic in own.all { diagnostics.add(diagnostic) }
       return own.hasErrors ? nil : source

@@ -1,11 +1,5 @@
-import Expression
 import JSON
 package import Manifest
-
-extension Compatibility {
-  /// How the languages are to read what is doubtful.
-  func mode(_ difference: Difference) -> CompatibilityMode { keeps(difference) ? .argo19 : .fixed }
-}
 
 /// A place in a manifest where it does something else than in Argo Events 1.9.
 package struct Contrast: Sendable, CustomStringConvertible {
@@ -36,6 +30,8 @@ extension Difference {
     case .httpStatus: "only a status from 200 to 299 is success"
     case .messageParameters: "these parameters change the message"
     case .logInterval: "at most one line is written in the interval"
+    case .rateBurst: "one starts at a time"
+    case .sourceFilters: "the expression is read as the language is today"
     }
   }
 
@@ -53,6 +49,8 @@ extension Difference {
     case .httpStatus: "any is"
     case .messageParameters: "they are computed and ignored"
     case .logInterval: "every firing writes one"
+    case .rateBurst: "11 start at once after a rest"
+    case .sourceFilters: "release 1.15.5 of it may fail, which refuses the event"
     }
   }
 
@@ -70,6 +68,8 @@ extension Difference {
     case .httpStatus: "list what counts in policy.status.allow"
     case .messageParameters: "put them beside the template, with the kind before dest"
     case .logInterval: "take intervalSeconds out"
+    case .rateBurst: "write signalbox: {burst: 11} inside it for the same here"
+    case .sourceFilters: "write an expression that both read alike (deploy/docs/expr.md)"
     }
   }
 }
@@ -139,13 +139,10 @@ extension TriggerManifest {
     func add(_ difference: Difference, _ field: String, _ words: String = "") {
       found.append(Contrast(difference: difference, mark: mark, field: field, found: words))
     }
-    for reset in conditionsReset where reset.timezone != "" && reset.timezone != "UTC" {
-      let hours = reset.cron.split(separator: " ").dropFirst().first ?? "*"
-      if !hours.hasPrefix("*") {
-        found.append(
-          Contrast(difference: .cronHours, mark: reset.mark, field: reset.field, found: "")
-        )
-      }
+    for reset in conditionsReset where namesHours(reset.cron, in: reset.timezone) {
+      found.append(
+        Contrast(difference: .cronHours, mark: reset.mark, field: reset.field, found: "")
+      )
     }
     if retryStrategy != nil, !isAtLeastOnce { add(.retries, path + ".retryStrategy") }
     if kind == "http", policyStatusAllow == nil { add(.httpStatus, specPath) }
@@ -155,6 +152,7 @@ extension TriggerManifest {
     if kind == "log", let seconds = spec.json["intervalSeconds"], seconds != .number("0") {
       add(.logInterval, specPath + ".intervalSeconds")
     }
+    if let rate = flow.rate, rate.burst != 11 { add(.rateBurst, path + ".rateLimit") }
     return found
   }
 }

@@ -7,6 +7,7 @@ import HTTPClient
 import JSON
 import KafkaClient
 import Logging
+import Manifest
 import Observe
 import Plugin
 import Posix
@@ -84,6 +85,7 @@ struct BusSourceHost: SourceHost {
   func now() -> Timestamp { Timestamp(nanoseconds: wallClockNanoseconds()) }
 
   var world: TemplateWorld { .machine }
+  var compat = Compatibility.fixed
 
   func countRefused(_ name: EventSourceName, _ reason: String) {
     instruments.refused.increment(["\(name.namespace)/\(name.source)", name.event, reason])

@@ -1,6 +1,7 @@
 import Expression
 import JSON
 import Manifest
+import Plugin
 
 extension PlanBuilder {
   /// All filters of a dependency; what cannot be compiled is reported and left out.

@@ -10,7 +10,9 @@ extension PlanBuilder {
   /// What holds back firings that are decided on.
   func flow(_ manifest: FlowManifest) -> FlowPlan {
     var flow = FlowPlan()
-    flow.rate = manifest.rate.map { RateLimit(spacing: $0.spacing, burst: $0.burst ?? 1) }
+    // Argo Events lets 10 more through after a rest (spec section 4.6).
+    let burst = compat.keeps(.rateBurst) ? 11 : 1
+    flow.rate = manifest.rate.map { RateLimit(spacing: $0.spacing, burst: $0.burst ?? burst) }
     flow.concurrency = manifest.concurrency.map {
       ConcurrencyLimit(count: $0.limit, mode: ConcurrencyLimit.Mode(rawValue: $0.mode) ?? .queue)
     }

@@ -12,7 +12,7 @@ import TLS
 struct PlanBuilder {
   let sourceKinds: [EventSourceKind]
   let triggerKinds: [TriggerKind]
-  let sourceHost: any SourceHost
+  let sourceHost: BusSourceHost
   let triggerHost: any TriggerHost
   let jq: JQWorkers
   var diagnostics: Diagnostics
@@ -53,6 +53,8 @@ struct PlanBuilder {
     var made: [MadeSource] = []
     var open: [(key: EventKey, entry: EventSourceEntry)] = []
     for manifest in set.eventSources {
+      var host = sourceHost
+      host.compat = manifest.compat ?? compat
       for entry in manifest.entries {
         guard let kind = sourceKinds.first(where: { $0.kind == entry.kind }) else { continue }
         let name = EventSourceName(
@@ -61,14 +63,14 @@ struct PlanBuilder {
           source: manifest.name,
           event: entry.name
         )
-        guard let source = kind.make(entry.node, entry.path, name, sourceHost, diagnostics) else {
+        guard let source = kind.make(entry.node, entry.path, name, host, diagnostics) else {
           continue
         }
         made.append(
           MadeSource(
             name: name,
             kind: entry.kind,
-            fingerprint: fingerprint(entry.node),
+            fingerprint: fingerprint(entry.node) + host.compat.ofSources,
             source: source
           )
         )
@@ -358,6 +360,13 @@ struct PlanBuilder {
 
   func report(_ mark: Mark, _ field: String, _ message: String) {
     diagnostics.add(Diagnostic(.error, mark, field: field, message))
+  }
+}
+
+extension Compatibility {
+  /// What it changes in event sources.
+  fileprivate var ofSources: String {
+    Difference.ofEventSources.filter(keeps).map { " " + $0.rawValue }.joined()
   }
 }
 

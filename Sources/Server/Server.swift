@@ -80,7 +80,9 @@ package struct Server {
 
   /// Where manifests do something else than in Argo Events 1.9.
   package static func contrasts(_ paths: [String], compat: Compatibility) -> [Contrast] {
-    SensorCompiler.reader(Diagnostics()).read(paths).sensors.flatMap { $0.contrasts(compat) }
+    let set = SensorCompiler.reader(Diagnostics()).read(paths)
+    return set.eventSources.flatMap { $0.contrasts(compat) }
+      + set.sensors.flatMap { $0.contrasts(compat) }
   }
 
   /// What is wrong with manifests, and the ports they want.

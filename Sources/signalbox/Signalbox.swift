@@ -24,7 +24,7 @@ struct DataOption: ParsableArguments {
 /// How what is doubtful in Argo Events is read.
 struct CompatOption: ParsableArguments {
   @Option(
-    help: "fixed or argo-1.9: how sensors that say nothing read what is doubtful in Argo Events."
+    help: "fixed or argo-1.9: how manifests that say nothing read what is doubtful in Argo Events."
   )
   var compat = "fixed"
 

@@ -10,20 +10,29 @@ import Testing
 
 @Suite struct FilterTests {
   private let sink = RecordingHost()
+  private let oldSink = RecordingHost(compat: .argo19)
 
-  private func make(_ filter: JSON, _ diagnostics: Diagnostics) throws -> (any EventSource)? {
+  private func make(
+    _ filter: JSON,
+    _ diagnostics: Diagnostics,
+    to sink: RecordingHost? = nil
+  ) throws -> (any EventSource)? {
     let spec: JSON = [
       "endpoint": "/hook", "port": "12000", "method": "POST", "filter": filter,
     ]
     let kind = try #require(eventSourceKinds.first { $0.kind == "webhook" })
     let name = EventSourceName(namespace: "default", bus: "default", source: "s", event: "e")
     let node = Node(spec, at: Mark(file: "t", line: 1, column: 1))
-    return kind.make(node, "spec.webhook.e", name, sink, diagnostics)
+    return kind.make(node, "spec.webhook.e", name, sink ?? self.sink, diagnostics)
   }
 
-  private func post(_ body: String, _ filter: String) async throws -> Response {
+  private func post(
+    _ body: String,
+    _ filter: String,
+    to sink: RecordingHost? = nil
+  ) async throws -> Response {
     let diagnostics = Diagnostics()
-    let made = try make(["expression": .string(filter)], diagnostics)
+    let made = try make(["expression": .string(filter)], diagnostics, to: sink)
     let source = try #require(made, "\(diagnostics.sorted)")
     let route = try #require(source.routes.first)
     let headers = Headers([.init("Host", "x"), .init("Content-Type", "application/json")])
@@ -50,6 +59,41 @@ import Testing
     #expect((answer["filtered"] == true) == !isWanted)
     #expect(sink.events.count == (isWanted ? 1 : 0))
     #expect(sink.reasons == reasons)
+  }
+
+  @Test(
+    "source-filters: what release 1.15.5 fails at refuses the event in mode argo-1.9",
+    arguments: [
+      // A filter that is none: an error here when it loads, there of each event.
+      ("body.ref ==", nil, ["filter-error"]), ("", nil, ["filter-error"]),
+      ("type == 'x'", ["filtered"], ["filter-error"]),
+      ("!(body.missing contains 'x')", [], ["filter-error"]),
+      ("body.ref contains 'main'", [], []), ("body.ref == 'dev'", ["filtered"], ["filtered"]),
+    ] as [(String, [String]?, [String])]
+  )
+  func modes(expression: String, fixed: [String]?, argo: [String]) async throws {
+    let body = "{\"ref\":\"refs/heads/main\"}"
+    let diagnostics = Diagnostics()
+    let made = try make(["expression": .string(expression)], diagnostics)
+    #expect((made != nil) == (fixed != nil), "\(diagnostics.sorted)")
+    if let fixed {
+      _ = try await post(body, expression)
+      #expect(sink.reasons == fixed && sink.events.count == (fixed.isEmpty ? 1 : 0))
+    }
+    let response = try await post(body, expression, to: oldSink)
+    #expect(response.status == (argo.isEmpty ? 202 : 200))
+    #expect(oldSink.reasons == argo && oldSink.events.count == (argo.isEmpty ? 1 : 0))
+  }
+
+  @Test("in mode argo-1.9 a filter that is no expression is a warning with its place")
+  func oldBroken() throws {
+    for filter in [["expression": "a =="] as JSON, [:]] {
+      let diagnostics = Diagnostics()
+      #expect(try make(filter, diagnostics, to: oldSink) != nil)
+      let warnings = diagnostics.sorted.filter { $0.severity == .warning }
+      #expect(warnings.map(\.field) == ["spec.webhook.e.filter.expression"])
+      #expect(warnings.first?.message.hasSuffix("; no event passes, as in Argo Events 1.9") == true)
+    }
   }
 
   @Test("a filter that is no expression, or can only fail, is an error with its place")

@@ -3,6 +3,7 @@ import Event
 import Expression
 import HTTPClient
 import JSON
+import Manifest
 import Plugin
 import Posix
 import Synchronization
@@ -38,14 +39,18 @@ final class RecordingHost: SourceHost, SecretStore {
   /// nil: it sends nothing.
   private let http: HTTPClient?
 
+  let compat: Compatibility
+
   /// - Parameter seconds: what the wall clock shows, since 1970.
   init(
     secrets values: [String: String] = [:],
     loop: EventLoop? = nil,
     seconds: Int64 = 0,
     cluster: ClusterAccess = .none,
-    http: HTTPClient? = nil
+    http: HTTPClient? = nil,
+    compat: Compatibility = .fixed
   ) {
+    self.compat = compat
     self.cluster = cluster
     self.values = values
     self.http = http

@@ -186,6 +186,54 @@ import Testing
     )
   }
 
+  @Test("rate-burst: one firing at a time, 11 after a rest, or as many as are written")
+  func rateBurst() throws {
+    func burst(_ compat: String, _ more: String) throws -> Int? {
+      let rate = "{unit: Minute, requestsPerUnit: 3\(more)}"
+      let trigger = "[{template: {name: t, log: {}}, rateLimit: \(rate)}]"
+      let made = try #require(plan(compat, dependencies: one, triggers: trigger))
+      return try #require(made.triggers.values.first).flow.rate?.burst
+    }
+    #expect(try burst("fixed", "") == 1)
+    #expect(try burst("[rate-burst]", "") == 11)
+    #expect(try burst("argo-1.9", ", signalbox: {burst: 2}") == 2)
+  }
+
+  @Test("an event source asks for differences of event sources, a sensor for those of sensors")
+  func owners() {
+    let source = eventSource("{webhook: {e: {}}, signalbox: {compat: [retries, cron-hours]}}")
+    #expect(
+      read(source).problems.map { $0.drop { $0 != " " } } == [
+        " error: spec.signalbox.compat[0]: found 'retries', which is no difference of event sources"
+      ]
+    )
+    let problems = read(sensor(more: "signalbox: {compat: [source-filters]}")).problems
+    #expect(problems.first?.contains("which is no difference of sensors") == true, "\(problems)")
+    let good = read(eventSource("{webhook: {e: {}}, signalbox: {compat: argo-1.9}}"))
+    #expect(good.problems.isEmpty && good.set.eventSources.first?.compat == .argo19)
+  }
+
+  @Test(
+    "the places where an event source does something else are listed",
+    arguments: [
+      ("{webhook: {e: {filter: {expression: 'body.a == 1'}}}}", []),
+      ("{webhook: {e: {filter: {expression: 'body.a contains \"x\" && body.b'}}}}", []),
+      ("{webhook: {e: {filter: {expression: 'type == \"x\"'}}}}", [.sourceFilters]),
+      ("{webhook: {e: {filter: {expression: 'not (body.a contains \"x\")'}}}}", [.sourceFilters]),
+      ("{webhook: {e: {filter: {expression: 'body.a == [1]'}}}}", [.sourceFilters]),
+      ("{webhook: {e: {filter: {}}}}", [.sourceFilters]),
+      ("{webhook: {e: {filter: {}}}, signalbox: {compat: argo-1.9}}", []),
+      ("{calendar: {e: {schedule: '30 2 * * *', timezone: Europe/Berlin}}}", [.cronHours]),
+      ("{calendar: {e: {schedule: '30 * * * *', timezone: Europe/Berlin}}}", []),
+      ("{calendar: {e: {schedule: '30 2 * * *'}}}", []),
+    ] as [(String, [Difference])]
+  )
+  func sourceContrasts(spec: String, wanted: [Difference]) {
+    let set = SensorCompiler.reader(Diagnostics()).read(text: eventSource(spec), file: "f")
+    #expect(set.eventSources.flatMap { $0.contrasts(.fixed) }.map(\.difference) == wanted)
+    #expect(set.eventSources.flatMap { $0.contrasts(.argo19) }.isEmpty)
+  }
+
   @Test("the places where a manifest does something else are listed with what to write instead")
   func contrasts() throws {
     let dependencies = """
@@ -199,14 +247,15 @@ import Testing
       [{template: {name: t, http: {url: 'http://a.example/'},
           conditionsReset: [{byTime: {cron: '30 2 * * *', timezone: Europe/Berlin}}]},
         retryStrategy: {steps: 3}},
-       {template: {name: u, log: {intervalSeconds: 5}}}]
+       {template: {name: u, log: {intervalSeconds: 5}},
+        rateLimit: {unit: Second, requestsPerUnit: 1}}]
       """
     let set = read(sensor(dependencies: dependencies, triggers: triggers)).set
     let found = try #require(set.sensors.first).contrasts(.fixed)
     #expect(
       Set(found.map(\.difference)) == [
         .dataValues, .filterErrors, .exprFields, .timeBounds, .conditionNames, .cronHours,
-        .unjudgedEvents, .retries, .httpStatus, .logInterval,
+        .unjudgedEvents, .retries, .httpStatus, .logInterval, .rateBurst,
       ]
     )
     let retries = try #require(found.first { $0.difference == .retries })

@@ -27,7 +27,7 @@ package struct CalendarSource: EventSource {
     self.name = name
     self.host = host
     do throws(CronError) {
-      timetable = try Timetable(spec, host.world.zoneFile)
+      timetable = try Timetable(spec, host.world.zoneFile, host.compat.mode(.cronHours))
     } catch {
       timetable = nil
       block.error(spec.schedule == nil ? "timezone" : "schedule", "\(error)")

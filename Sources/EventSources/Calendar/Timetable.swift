@@ -15,11 +15,12 @@ struct Timetable: Sendable {
   /// - Throws: `CronError` for a schedule or a zone that there is none of.
   init(
     _ spec: CalendarSpec,
-    _ zoneFile: (String) -> [UInt8]?
+    _ zoneFile: (String) -> [UInt8]?,
+    _ mode: CompatibilityMode = .fixed
   ) throws(CronError) {
     excluded = spec.excluded
     if let schedule = spec.schedule {
-      let cron = try Cron(schedule, timezone: spec.timezone, zoneFile: zoneFile)
+      let cron = try Cron(schedule, timezone: spec.timezone, zoneFile: zoneFile, mode: mode)
       (rule, zone) = (.cron(cron), cron.zone)
     } else {
       let seconds = max(1, Int((spec.interval ?? .seconds(1)).components.seconds))

@@ -24,6 +24,9 @@ package struct Cron: Sendable {
   private let form: Form
   private let hasPlainHours: Bool
 
+  /// Whether it keeps its hours in a zone that changes its clocks.
+  package var keepsHours: Bool { !hasPlainHours && zone.changesClocks }
+
   /// - Parameters:
   ///   - timezone: a name of the time zone database; empty is UTC. `TZ=NAME` or `CRON_TZ=NAME` at
   ///     the beginning of `text` wins.

@@ -34,10 +34,13 @@ struct ExprNode: Sendable {
   init(_ kind: Kind, at offset: Int) {
     self.kind = kind
     self.offset = offset
-    depth = (Self.parts(kind).map(\.depth).max() ?? 0) + 1
+    depth = (Self.parts(of: kind).map(\.depth).max() ?? 0) + 1
   }
 
-  private static func parts(_ kind: Kind) -> [ExprNode] {
+  /// What it is made of.
+  var parts: [ExprNode] { Self.parts(of: kind) }
+
+  private static func parts(of kind: Kind) -> [ExprNode] {
     switch kind {
     case .null, .bool, .int, .float, .string, .bytes, .name, .pointer: []
     case .unary(_, let node), .chain(let node): [node]

@@ -63,6 +63,9 @@ package final class GoZone: Sendable {
     }
   }
 
+  /// Whether clocks go on being changed there.
+  var changesClocks: Bool { rule?.nextChange(after: 0) != nil }
+
   /// When the clocks are changed next, if they ever are.
   func nextChange(after seconds: Int) -> Int? {
     let now = offset(at: seconds).seconds
