@@ -8,7 +8,7 @@ package struct Mutant {
   package let document: JSON
 
   /// Every mutant of a sensor's document: comparators flipped, filters, dependencies and parameters
-  /// dropped, `&&` and `||` exchanged.
+  /// dropped, `&&` and `||` exchanged, settings of time and number dropped or made larger.
   package static func all(of document: JSON) -> [Mutant] {
     let dependencies = document["spec"]?["dependencies"]?.list ?? []
     let triggers = document["spec"]?["triggers"]?.list ?? []
@@ -28,11 +28,12 @@ package struct Mutant {
       let place: [Place] = ["spec", "triggers", .index(index)]
       addConditions(trigger, names, place, add)
       addParameters(trigger, place, add)
+      addSettings(trigger, place, add)
     }
     return mutants
   }
 
-  private typealias Add = (_ path: [Place], _ what: String, _ value: JSON?) -> Void
+  typealias Add = (_ path: [Place], _ what: String, _ value: JSON?) -> Void
 
   // MARK: Filters
 

@@ -15,13 +15,16 @@ import Triggers
 package struct SensorCompiler: Sendable {
   private let jq: JQWorkers
   private let world: TemplateWorld
+  private let compat: Compatibility
 
   /// - Parameters:
   ///   - program: the path of this program, which runs jq.
   ///   - world: what templates and scripts see of the machine.
-  package init(program: String, world: TemplateWorld) {
+  ///   - compat: how sensors are read that say nothing of it.
+  package init(program: String, world: TemplateWorld, compat: Compatibility = .fixed) {
     jq = JQWorkers(program: program, count: 1)
     self.world = world
+    self.compat = compat
   }
 
   /// Reads manifests; what is wrong with them goes to the diagnostics.
@@ -85,6 +88,7 @@ package struct SensorCompiler: Sendable {
       ),
       jq: jq,
       diagnostics: diagnostics,
+      compat: compat,
       world: world
     )
   }

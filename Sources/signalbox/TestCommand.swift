@@ -35,6 +35,7 @@ struct TestCommand: ParsableCommand {
   var atLeast = 90
 
   @OptionGroup var folder: DataOption
+  @OptionGroup var compat: CompatOption
 
   func validate() throws {
     if ReportFormat(rawValue: format) == nil {
@@ -47,7 +48,11 @@ struct TestCommand: ParsableCommand {
     let diagnostics = Diagnostics()
     let set = SensorCompiler.reader(diagnostics).read(withSubjects(paths))
     let clock = VirtualClock()
-    let compiler = SensorCompiler(program: "/proc/self/exe", world: clock.world(.machine))
+    let compiler = SensorCompiler(
+      program: "/proc/self/exe",
+      world: clock.world(.machine),
+      compat: compat.value
+    )
     let data = folder.data
     var rehearsal = Rehearsal(compiler, clock) { (ids) throws(RehearsalError) in
       try stored(ids, in: data)

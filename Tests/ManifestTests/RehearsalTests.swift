@@ -118,6 +118,49 @@ private let good = """
     #expect(poor.rehearsal.mutations(poor.set).percent < 50)
   }
 
+  @Test("settings of time and number are mistaken too, in each of their parts")
+  func settingMutants() {
+    func mutants(_ trigger: String) -> [String] {
+      let text = sensor(triggers: "[{template: {name: t, log: {}}, \(trigger)}]")
+      let set = read(text).set
+      return set.sensors.flatMap { Mutant.all(of: $0.document.json) }.map(\.name).sorted()
+    }
+    #expect(
+      mutants("signalbox: {debounce: {wait: 1h30m, max: 5h}}") == [
+        "spec.triggers[0].signalbox.debounce.max: 5h becomes 10h",
+        "spec.triggers[0].signalbox.debounce.wait: 1h30m becomes 2h30m",
+        "spec.triggers[0].signalbox.debounce: dropped",
+      ]
+    )
+    #expect(
+      mutants("rateLimit: {unit: Minute, requestsPerUnit: 2, signalbox: {burst: 3}}") == [
+        "spec.triggers[0].rateLimit.requestsPerUnit: 2 becomes 3",
+        "spec.triggers[0].rateLimit.signalbox.burst: 3 becomes 4",
+        "spec.triggers[0].rateLimit: dropped",
+      ]
+    )
+    #expect(
+      mutants("signalbox: {throttle: {limit: 1, per: 10m}, delay: 5s, suspend: true}").count == 6
+    )
+    // Nothing runs in a test, so nothing of it could be caught.
+    #expect(mutants("signalbox: {concurrency: {limit: 1}}") == [])
+  }
+
+  @Test("tests of a sensor that says nothing of it are played as Argo Events did")
+  func compat() {
+    let text = sensor(
+      dependencies: """
+        [{name: a, eventSourceName: s, eventName: e, filters: {data: [
+          {path: b, type: string, comparator: "!=", value: [^x$, ^y$]}]}}]
+        """,
+      more: """
+        signalbox: {tests: [{name: n, events: [{dependency: a, data: {b: x}}], firings: []}]}
+        """
+    )
+    #expect(Rehearsed(text).differences == [])
+    #expect(Rehearsed(text, compat: .argo19).differences.count == 1)
+  }
+
   @Test("coverage names what was never both true and false")
   func coverage() {
     let rehearsed = Rehearsed(

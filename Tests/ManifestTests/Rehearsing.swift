@@ -11,19 +11,29 @@ struct Rehearsed {
   /// Errors of the manifests or tests.
   let problems: [String]
 
-  init(_ text: String, file: String = "f", stored: [Event] = []) {
-    self.init(stored: stored) { $0.read(text: text, file: file) }
+  init(
+    _ text: String,
+    file: String = "f",
+    stored: [Event] = [],
+    compat: Compatibility = .fixed
+  ) {
+    self.init(stored: stored, compat) { $0.read(text: text, file: file) }
   }
 
-  init(paths: [String]) { self.init(stored: []) { $0.read(paths) } }
+  init(paths: [String]) { self.init(stored: [], .fixed) { $0.read(paths) } }
 
-  private init(stored: [Event], read: (ManifestReader) -> ManifestSet) {
+  private init(
+    stored: [Event],
+    _ compat: Compatibility,
+    read: (ManifestReader) -> ManifestSet
+  ) {
     let diagnostics = Diagnostics()
     set = read(SensorCompiler.reader(diagnostics))
     let clock = VirtualClock()
     let compiler = SensorCompiler(
       program: builtProgram("signalbox"),
-      world: clock.world(.machine)
+      world: clock.world(.machine),
+      compat: compat
     )
     var rehearsal = Rehearsal(compiler, clock) { ids in
       Dictionary(uniqueKeysWithValues: stored.filter { ids.contains($0.id) }.map { ($0.id, $0) })
