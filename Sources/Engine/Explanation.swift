@@ -63,10 +63,9 @@ package struct Explainer {
   private let id: String
   private let source: String?
   private let sensor: SensorID?
-  private var state = EngineState()
+  private var fold = StateFold()
+  private var state: EngineState { fold.state }
   private var found: [(event: Event, position: Position)] = []
-  /// Notes before the first that says which sensors there are.
-  private var early: [Record] = []
   private var firings: [TriggerID: [FiringID]] = [:]
   private var ended: Set<FiringID> = []
 
@@ -82,10 +81,7 @@ package struct Explainer {
     holds: [TriggerID: Hold] = [:]
   ) {
     interlocking = plan.interlocking
-    let suspended = plan.triggers.values.filter(\.flow.isSuspended).map { trigger in
-      (trigger.id, Hold(kind: .suspend, until: nil, waiting: 0))
-    }
-    self.holds = holds.merging(suspended) { known, _ in known }
+    self.holds = holds.merging(plan.suspended) { known, _ in known }
     self.id = id
     self.source = source
     self.sensor = sensor
@@ -98,10 +94,7 @@ package struct Explainer {
     {
       found.append((event, record.position))
     }
-    if case .note(let note) = record.content, state.sensors.isEmpty {
-      if note.kind == NoteKind.snapshot { try begin(at: note) } else { early.append(record) }
-    }
-    try state.fold(record)
+    try fold.take(record)
     if case .event(let event) = record.content, let id = OutcomeEvent.endedFiring(event) {
       ended.insert(id)
     }
@@ -112,14 +105,6 @@ package struct Explainer {
     where intent.events.contains(where: { $0.place == target.position.description }) {
       firings[intent.trigger, default: []].append(intent.id)
     }
-  }
-
-  /// A log that has let go of its beginning goes on from its first snapshot.
-  private mutating func begin(at note: Note) throws(NoteError) {
-    let snapshot = try Snapshot(note)
-    state = EngineState(snapshot, [:])
-    for record in early where record.position > snapshot.asOf { try state.fold(record) }
-    early = []
   }
 
   package enum Problem: Error, Equatable, CustomStringConvertible {

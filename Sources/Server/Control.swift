@@ -37,10 +37,15 @@ struct Control: RequestHandler {
         let (isDone, answer) = await installation.explain(request.body)
         return .json(isDone ? 200 : 422, answer.encoded())
       }
+    case ("POST", "/pending"):
+      return .read(bodyLimit: 16 << 10) { request in
+        let (isDone, answer) = await installation.pending(request.body)
+        return .json(isDone ? 200 : 422, answer.encoded())
+      }
     default:
       let paths =
-        "GET /status, POST /reload, POST /replay, POST /takeover and POST "
-        + "/deadletters/list, show, retry and drop"
+        "GET /status, POST /reload, POST /replay, POST /explain, POST /pending, POST /takeover and "
+        + "POST /deadletters/list, show, retry and drop"
       return .answer(.text(404, "there are \(paths)"))
     }
   }

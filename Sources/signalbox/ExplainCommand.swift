@@ -6,25 +6,28 @@ import Manifest
 import Posix
 import Server
 
-/// `signalbox explain`: why an event did or did not fire.
+/// `signalbox explain`: why an event did or did not fire, and what is waited for.
 struct ExplainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "explain",
-    abstract: "Say what became of an event at each sensor that waits for its kind, and why.",
+    abstract: "Say what became of an event at each sensor, or what triggers wait for, and why.",
     discussion: """
       A program that runs on the data folder answers by the manifests in force; without one the \
       manifests are read here. Filters are judged as they are now, firings and what is held are \
-      read from the log. Exit status 1 if there is no such event.
+      read from the log. With --pending: what triggers hold and wait for, since when, and what \
+      holds their firings back. Exit status 1 if there is no such event or sensor.
       """
   )
 
   @OptionGroup var folder: DataOption
 
-  @Argument(help: "The id of the event.")
-  var id: String
+  @Argument(
+    help: "The id of the event, not with --pending; manifests behind it, where no program runs."
+  )
+  var words: [String] = []
 
-  @Argument(help: "Manifest files and folders, where no program runs.")
-  var manifests: [String] = ["eventsources", "sensors"]
+  @Flag(help: "Instead of an event: what triggers hold and wait for now.")
+  var pending = false
 
   @Option(help: "Only this sensor: NAME or NAMESPACE/NAME.")
   var sensor: String?
@@ -35,64 +38,84 @@ struct ExplainCommand: ParsableCommand {
   @Flag(help: "One JSON object.")
   var json = false
 
+  func validate() throws {
+    if !pending, words.isEmpty {
+      throw ValidationError("expected the id of an event, or --pending")
+    }
+    if pending, source != nil {
+      throw ValidationError("--source goes with an event, not --pending")
+    }
+  }
+
   func run() throws {
+    let id = pending ? nil : words.first
     let given = [("event", id), ("sensor", sensor), ("source", source)]
     let request = JSON.object(
       given.compactMap { key, value in value.map { .init(key: key, value: .string($0)) } }
     )
     let (isDone, answer) = try ask(request)
     guard isDone else {
-      print(text(answer["error"]))
+      print(plain(answer["error"]))
       throw ExitCode(1)
     }
     if json { return print(answer.text) }
-    for line in lines(answer) { print(line) }
+    for line in pending ? PendingLines(answer).lines : lines(answer) { print(line) }
   }
 
   private func ask(_ request: JSON) throws -> (isDone: Bool, JSON) {
-    if let answer = try ControlSocket(folder).answer("/explain", request) {
+    let path = pending ? "/pending" : "/explain"
+    if let answer = try ControlSocket(folder).answer(path, request) {
       return (answer.status == 200, answer.body)
     }
+    let explainer = try readManifests()
+    if pending, let question = PendingQuestion(request) {
+      return explainer.pending(question, data: folder.data)
+    }
     guard let question = EventQuestion(request) else { return (false, ["error": "no event"]) }
+    return explainer.answer(question, data: folder.data)
+  }
+
+  private func readManifests() throws -> ExplainFolder {
+    let named = words.dropFirst(pending ? 0 : 1)
     let explainer = ExplainFolder(
-      manifests: manifests,
+      manifests: named.isEmpty ? ["eventsources", "sensors"] : Array(named),
       program: "/proc/self/exe",
       world: .machine
     )
     let errors = explainer.found.filter { $0.severity == .error }
     for error in errors { print("\(error)") }
     if !errors.isEmpty { throw ExitCode(1) }
-    return explainer.answer(question, data: folder.data)
+    return explainer
   }
 
   private func lines(_ answer: JSON) -> [String] {
-    let event = "\(text(answer["event"])) (\(text(answer["source"])) \(text(answer["subject"])))"
-    var lines = ["event \(event) at \(text(answer["position"]))"]
+    let event = "\(plain(answer["event"])) (\(plain(answer["source"])) \(plain(answer["subject"])))"
+    var lines = ["event \(event) at \(plain(answer["position"]))"]
     if answer["read"] != .bool(true) { lines.append("the engine has not read it yet") }
     let sensors = answer["sensors"]?.items ?? []
     if sensors.isEmpty { lines.append("no sensor waits for events of that source and name") }
     for sensor in sensors {
-      lines.append("sensor \(text(sensor["sensor"]))")
+      lines.append("sensor \(plain(sensor["sensor"]))")
       if sensor["reading"] != .bool(true) {
         lines.append("  did not read when the event came: it was loaded later, or is not loaded")
       }
       for dependency in sensor["dependencies"]?.items ?? [] { lines += self.dependency(dependency) }
       for trigger in sensor["triggers"]?.items ?? [] {
-        lines.append("  trigger \(text(trigger["name"])): \(state(trigger))")
+        lines.append("  trigger \(plain(trigger["name"])): \(state(trigger))")
       }
     }
     return lines
   }
 
   private func dependency(_ dependency: JSON) -> [String] {
-    let name = "  dependency \(text(dependency["name"]))"
+    let name = "  dependency \(plain(dependency["name"]))"
     if dependency["takes"] != .bool(true) { return [name + ": waits for other events"] }
     if dependency["passes"] == .bool(true) { return [name + ": passes"] }
     let faults = dependency["faults"]?.items ?? []
     var lines = faults.map { fault in
       let isError = fault["error"] == .bool(true)
-      return "\(name): \(text(fault["clause"])) \(isError ? "failed" : "is false"): expected "
-        + "\(text(fault["expected"])), found \(text(fault["found"]))"
+      return "\(name): \(plain(fault["clause"])) \(isError ? "failed" : "is false"): expected "
+        + "\(plain(fault["expected"])), found \(plain(fault["found"]))"
     }
     if faults.count > 1 { lines.append(name + ": one of these \(faults.count) would have done") }
     return lines
@@ -100,28 +123,20 @@ struct ExplainCommand: ParsableCommand {
 
   private func state(_ trigger: JSON) -> String {
     func list(_ key: String) -> String {
-      (trigger[key]?.items ?? []).map { text($0) }.joined(separator: ", ")
+      (trigger[key]?.items ?? []).map { plain($0) }.joined(separator: ", ")
     }
-    let due = text(trigger["until"])
+    let due = plain(trigger["until"])
     let until = due.isEmpty || due == "null" ? "" : " until " + due
-    return switch text(trigger["state"]) {
+    return switch plain(trigger["state"]) {
     case "fired": "fired: \(list("firings"))"
     case "waits": "holds it and waits for \(list("for"))"
     case "replaced":
-      "held it until event \(text(trigger["by"])) took its place: the latest of a dependency counts"
+      "held it until event \(plain(trigger["by"])) took its place: the latest of a dependency counts"
     case "letGo": "holds it no longer: a reset, an edit, a window or a limit let it go"
-    case "held": "fired, and is held back by \(text(trigger["hold"]))\(until): \(list("firings"))"
-    case "gathered": "waits in a window (\(text(trigger["window"])))\(until)"
+    case "held": "fired, and is held back by \(plain(trigger["hold"]))\(until): \(list("firings"))"
+    case "gathered": "waits in a window (\(plain(trigger["window"])))\(until)"
     case "notReached": "was not reached"
     default: "has not come to it"
-    }
-  }
-
-  private func text(_ json: JSON?) -> String {
-    switch json {
-    case .string(let text)?: text
-    case let json?: json.text
-    case nil: ""
     }
   }
 }
