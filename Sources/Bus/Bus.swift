@@ -140,6 +140,11 @@ package protocol Bus: Sendable {
   /// The durable record at `position`; nil when it is gone or not there yet.
   func record(at position: Position) throws(BusError) -> Record?
 
+  /// Durable records from `position` on, the one there first, within the bounds of
+  /// `read(after:limit:bytes:)`; none when that one is gone or not there yet. It may answer the
+  /// first alone.
+  func read(from position: Position, limit: Int, bytes: Int) throws(BusError) -> [Record]
+
   /// A position after which all records are that are not older than `time`, and maybe some that
   /// are; nil: all there are.
   func position(before time: Timestamp) -> Position?
@@ -167,6 +172,14 @@ package protocol Bus: Sendable {
 
 extension Bus {
   package var snapshot: Position? { nil }
+
+  package func read(
+    from position: Position,
+    limit: Int,
+    bytes: Int
+  ) throws(BusError) -> [Record] {
+    try record(at: position).map { [$0] } ?? []
+  }
 
   package func position(before time: Timestamp) -> Position? { nil }
 

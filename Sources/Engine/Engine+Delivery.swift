@@ -55,6 +55,7 @@ extension Engine {
         if let rate = flow.rate {
           state.rates[trigger] = rate.mark(after: state.rates[trigger], now: now)
         }
+        if lane.isLong { pressedBatches = 4 }
         running[intent.id] = Task { finished(intent, await deliver(intent)) }
       case .skip(let intent):
         let why = "as many firings as may be at once are unfinished (concurrency, mode skip)"
@@ -334,28 +335,27 @@ extension Engine {
     }
     bury(event, at: place)
     observer.settled(intent.trigger, ending.phase)
+    let level = ending.phase == .succeeded ? Logger.Level.info : .warning
+    if logger.logLevel <= level { log(level, intent, ending) }
+    return true
+  }
+
+  private func log(_ level: Logger.Level, _ intent: Intent, _ ending: Ending) {
     var metadata: Logger.Metadata = [
       "trigger": "\(intent.trigger)", "firing": "\(intent.id)",
       "phase": "\(ending.phase.rawValue)", "attempts": "\(ending.attempts)",
     ]
     if let why = ending.why { metadata["error"] = "\(why)" }
-    logger.log(
-      level: ending.phase == .succeeded ? .info : .warning,
-      "a firing ended",
-      metadata: metadata
-    )
-    return true
+    logger.log(level: level, "a firing ended", metadata: metadata)
   }
 
   private func isAwaited(_ intent: Intent, _ phase: Phase) -> Bool {
-    let sensor = intent.trigger.sensor
-    let event = OutcomeEvent.make(intent, phase, at: Timestamp(nanoseconds: 0), details: [])
-    return plan.interlocking.isAwaited(
+    plan.interlocking.isAwaited(
       EventKey(
-        namespace: sensor.namespace,
+        namespace: intent.trigger.sensor.namespace,
         bus: intent.bus,
-        source: event.source,
-        subject: event.subject
+        source: OutcomeEvent.source,
+        subject: OutcomeEvent.subject(intent.trigger, phase)
       )
     )
   }
@@ -364,8 +364,7 @@ extension Engine {
     of intent: Intent
   ) throws -> [(dependency: String, event: Event)] {
     try intent.events.map { reference in
-      guard let position = Position(reference.place),
-        let record = try bus.record(at: position), case .event(let event) = record.content,
+      guard let position = Position(reference.place), let event = try event(at: position),
         event.id == reference.eventID
       else {
         throw NoteError(
@@ -374,5 +373,17 @@ extension Engine {
       }
       return (reference.dependency, event)
     }
+  }
+
+  private func event(at position: Position) throws -> Event? {
+    if let event = recent.event(at: position) { return event }
+    let records = try bus.read(
+      from: position,
+      limit: recent.nextCount(),
+      bytes: configuration.batchBytes / 4
+    )
+    recent.keep(ahead: records)
+    guard case .event(let event) = records.first?.content else { return nil }
+    return event
   }
 }

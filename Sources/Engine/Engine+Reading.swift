@@ -16,7 +16,8 @@ extension Engine {
       do throws(BusError) {
         records = try bus.read(
           after: start,
-          limit: configuration.batchRecords,
+          limit: pressedBatches > 0
+            ? configuration.batchRecordsPressed : configuration.batchRecords,
           bytes: configuration.batchBytes
         )
       } catch {
@@ -25,6 +26,7 @@ extension Engine {
         continue
       }
       guard let last = records.last else { continue }
+      pressedBatches = max(0, pressedBatches - 1)
       await turnstile.enter()
       // A plan that was put in force meanwhile may have gone back.
       guard readThrough == start else {
@@ -102,6 +104,7 @@ extension Engine {
       isActive: { sensor in starts[sensor].map { position > $0 } ?? false }
     )
     work.events += 1
+    if !step.decisions.isEmpty { recent.keep(event, at: position) }
     take(step, event, at: record, &work)
   }
 

@@ -17,6 +17,9 @@ package actor Engine {
     /// Records read at once, and about how many bytes.
     package var batchRecords = 512
     package var batchBytes = 4 << 20
+    /// Records read at once while firings that are decided on queue up and begin all the same:
+    /// those that have no place in memory any longer would be read from the bus again.
+    package var batchRecordsPressed = 32
     /// Events matched without a record saying so, at most; they are matched again after a crash.
     package var cursorInterval = 1000
     /// The wait before a bus that refused something is asked again.
@@ -62,6 +65,10 @@ package actor Engine {
   /// What decides on the firings of `dlqTrigger`s that endings ask for.
   var paying: Task<Void, Never>?
   var wanting: Task<Void, Never>?
+  /// What firings want next.
+  var recent = RecentEvents()
+  /// Batches that are to be small, because firings of a trigger of which many wait began.
+  var pressedBatches = 0
   /// What holds firings.
   var held: [TriggerID: Hold] = [:]
   /// What looks at a trigger's firings again.

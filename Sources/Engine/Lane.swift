@@ -56,6 +56,9 @@ struct Lane: Equatable, Sendable {
   /// Spilled firings whose `started` event was seen while the log is read at the start.
   private var startedAway: [FiringID: Position] = [:]
 
+  /// Whether another large batch might find no room.
+  var isLong: Bool { waiting.count >= Self.capacity / 4 }
+
   /// Whether the log has to be read for more.
   var wantsRefill: Bool { waiting.isEmpty && spill != nil && hasRoom }
 

@@ -69,9 +69,18 @@ extension EventLog {
   }
 
   package func record(at position: Position) throws(BusError) -> Record? {
-    guard position.partition == 0, position.offset > 0 else { return nil }
-    let found = try read(after: Position(offset: position.offset - 1), limit: 1, bytes: 1).first
-    return found?.position == position ? found : nil
+    try read(from: position, limit: 1, bytes: 1).first
+  }
+
+  package func read(
+    from position: Position,
+    limit: Int,
+    bytes: Int
+  ) throws(BusError) -> [Record] {
+    guard position.partition == 0, position.offset > 0 else { return [] }
+    let before = Position(offset: position.offset - 1)
+    let found = try read(after: before, limit: limit, bytes: bytes)
+    return found.first?.position == position ? found : []
   }
 
   private func report(_ damage: Damage) {

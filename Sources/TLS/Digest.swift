@@ -31,9 +31,11 @@ package enum SHA256 {
 
     /// A string with its length before it, so that neighbours cannot run into each other.
     package mutating func update(lengthPrefixed text: String) {
-      let bytes = Array(text.utf8)
-      let count = UInt64(bytes.count)
-      update((0..<8).map { UInt8(truncatingIfNeeded: count >> (56 - 8 * $0)) })
+      let count = UInt64(text.utf8.count)
+      var bytes: [UInt8] = []
+      bytes.reserveCapacity(8 + text.utf8.count)
+      for byte in 0..<8 { bytes.append(UInt8(truncatingIfNeeded: count >> (56 - 8 * byte))) }
+      bytes.append(contentsOf: text.utf8)
       update(bytes)
     }
 
