@@ -129,7 +129,7 @@ let package = Package(
       dependencies: [
         "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Bus", "EventLog", "Manifest",
         "Observe",
-        "ForgeAPI", "EventSources", "Triggers",
+        "Plugin", "ForgeAPI", "EventSources", "Triggers",
         "Server", "Rehearsal",
         arguments, logging,
       ],

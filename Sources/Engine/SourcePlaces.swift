@@ -24,6 +24,14 @@ package final class SourcePlaces: Sendable {
     state.withLock { $0.values[Self.key(source)] ?? [:] }
   }
 
+  /// What every source noted last, also those that are in no manifest any more.
+  package var all: [EventSourceName: [String: JSON]] {
+    let values = state.withLock { $0.values }
+    return Dictionary(
+      values.compactMap { key, places in Self.name(key).map { ($0, places) } }
+    ) { _, last in last }
+  }
+
   /// Appends `events` and behind them `places`, and waits until both are durable. A crash may tear
   /// the two apart: events without their places come again and have to be told by their id, places
   /// without their events cannot be.
@@ -58,6 +66,15 @@ package final class SourcePlaces: Sendable {
     state.withLock { $0.values.take(places) }
   }
 
+  /// Takes the next record of a bus into account that is read from its first one on.
+  /// - Throws: `NoteError` for a record a newer version wrote.
+  package func take(_ record: Record) throws(NoteError) {
+    guard case .note(let note) = record.content, note.kind == NoteKind.snapshot else {
+      return try fold(record)
+    }
+    restore(try Snapshot(note).places)
+  }
+
   func restore(_ values: [String: [String: JSON]]) { state.withLock { $0.values = values } }
 
   /// What a snapshot holds, and the last position before the oldest append under way: what
@@ -69,6 +86,13 @@ package final class SourcePlaces: Sendable {
   /// Only the last part may hold a slash.
   private static func key(_ source: EventSourceName) -> String {
     "\(source.namespace)/\(source.bus)/\(source.source)/\(source.event)"
+  }
+
+  private static func name(_ key: String) -> EventSourceName? {
+    let parts = key.split(separator: "/", maxSplits: 3, omittingEmptySubsequences: false)
+      .map(String.init)
+    guard parts.count == 4 else { return nil }
+    return EventSourceName(namespace: parts[0], bus: parts[1], source: parts[2], event: parts[3])
   }
 }
 

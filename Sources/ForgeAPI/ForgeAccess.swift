@@ -17,9 +17,26 @@ package struct ForgeAccess: Sendable {
   package let login: ForgeLogin?
   /// The field that `login` stands in.
   package let loginField: String
-  private let authorities: SecretSelector?
-  private let certificate: SecretSelector?
-  private let key: SecretSelector?
+  let authorities: SecretSelector?
+  let certificate: SecretSelector?
+  let key: SecretSelector?
+
+  init(
+    _ kind: ForgeKind,
+    root: String,
+    _ login: ForgeLogin,
+    authorities: SecretSelector?,
+    certificate: SecretSelector?,
+    key: SecretSelector?
+  ) {
+    self.kind = kind
+    self.root = root
+    self.login = login
+    loginField = ""
+    self.authorities = authorities
+    self.certificate = certificate
+    self.key = key
+  }
 
   /// Reads the fields of `block` that say it; the caller finishes the block.
   package init(_ kind: ForgeKind, from block: Block) {

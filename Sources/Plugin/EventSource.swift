@@ -165,6 +165,10 @@ package protocol SourceHost: Sendable {
   /// this installation made.
   func cause(verifying header: String) -> Cause?
 
+  /// What a secret can be compared by without being kept: made with the installation's key, so that
+  /// nobody can try values without it. nil where nothing runs.
+  func digest(ofSecret secret: [UInt8]) -> String?
+
   /// The wall clock.
   func now() -> Timestamp
 
@@ -287,6 +291,8 @@ extension SourceHost {
   ) -> Bool { false }
 
   package func isStored(_ id: String, of name: EventSourceName) -> Bool { false }
+
+  package func digest(ofSecret secret: [UInt8]) -> String? { nil }
 
   package var hasFilter: Bool { false }
 }

@@ -67,6 +67,7 @@ struct FilteredHost: SourceHost {
   }
 
   func cause(verifying header: String) -> Cause? { host.cause(verifying: header) }
+  func digest(ofSecret secret: [UInt8]) -> String? { host.digest(ofSecret: secret) }
   func now() -> Timestamp { host.now() }
   func countRefused(_ name: EventSourceName, _ reason: String) { host.countRefused(name, reason) }
 

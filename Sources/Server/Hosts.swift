@@ -82,6 +82,8 @@ struct BusSourceHost: SourceHost {
 
   func cause(verifying header: String) -> Cause? { key?.cause(verifying: header) }
 
+  func digest(ofSecret secret: [UInt8]) -> String? { key?.digest(ofSecret: secret) }
+
   func now() -> Timestamp { Timestamp(nanoseconds: wallClockNanoseconds()) }
 
   var world: TemplateWorld { .machine }

@@ -219,7 +219,7 @@ actor Installation {
       loops: [loops[0]],
       handler: pushRoutes
     )
-    await works.replace(with: plan.made)
+    await works.replace(with: plan.made, leavingBy: parts.sourceHost)
     report("console on \(configuration.consoleAddress):\(configuration.consolePort)")
     startup.sockets.closeOwn()
     control = try await HTTPServer(
@@ -314,7 +314,7 @@ actor Installation {
     }
     listeners.merge(opened) { old, _ in old }
     pushRoutes.replace(with: next.pushRoutes)
-    await works.replace(with: next.made)
+    await works.replace(with: next.made, leavingBy: parts.sourceHost)
     plan = next
     logger.info(
       "the manifests were reloaded",

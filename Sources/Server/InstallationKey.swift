@@ -23,6 +23,11 @@ struct InstallationKey: Sendable {
     return "\(text);\(hexadecimal(key.code(Array(text.utf8))))"
   }
 
+  /// By which a secret is known again; no header has this form.
+  func digest(ofSecret secret: [UInt8]) -> String {
+    hexadecimal(key.code(Array("digest of a secret\n".utf8) + secret))
+  }
+
   /// nil unless `header` was made with this key.
   func cause(verifying header: String) -> Cause? {
     guard header.utf8.count <= 256 else { return nil }

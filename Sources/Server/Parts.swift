@@ -35,22 +35,26 @@ struct Parts: Sendable {
   let bodies = RecentBodies()
   var compat = Compatibility.fixed
 
+  var sourceHost: BusSourceHost {
+    BusSourceHost(
+      secrets: secrets,
+      bus: bus,
+      loop: sourceLoop,
+      http: http,
+      places: places,
+      key: key,
+      bodies: bodies,
+      instruments: instruments,
+      logger: logger,
+      cluster: cluster
+    )
+  }
+
   func builder(_ diagnostics: Diagnostics) -> PlanBuilder {
     PlanBuilder(
       sourceKinds: eventSourceKinds,
       triggerKinds: triggerKinds,
-      sourceHost: BusSourceHost(
-        secrets: secrets,
-        bus: bus,
-        loop: sourceLoop,
-        http: http,
-        places: places,
-        key: key,
-        bodies: bodies,
-        instruments: instruments,
-        logger: logger,
-        cluster: cluster
-      ),
+      sourceHost: sourceHost,
       triggerHost: EngineTriggerHost(
         secrets: secrets,
         logger: logger,

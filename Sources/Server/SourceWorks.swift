@@ -1,3 +1,5 @@
+import Engine
+import EventSources
 import Logging
 import Manifest
 import Plugin
@@ -21,12 +23,18 @@ actor SourceWorks {
 
   private let loop: EventLoop
   private var works: [String: Work] = [:]
+  /// Ends what entries that left have at forges.
+  private var leaving: Task<Void, Never>?
 
   init(_ loop: EventLoop) { self.loop = loop }
 
   /// Ends the work of what is not in `sources`, then begins that of what is new there. One whose
   /// entry was not edited goes on as it is.
-  func replace(with sources: [MadeSource]) async {
+  /// - Parameter host: of what entries that are gone left behind; nil: nothing is done about it.
+  func replace(with sources: [MadeSource], leavingBy host: BusSourceHost? = nil) async {
+    leaving?.cancel()
+    await leaving?.value
+    leaving = nil
     let wanted = Dictionary(sources.map { ("\($0.kind) \($0.name)", $0) }) { _, last in last }
     let ended = works.filter { wanted[$0.key]?.fingerprint != $0.value.fingerprint }
     for (name, work) in ended {
@@ -39,5 +47,20 @@ actor SourceWorks {
       let task = Task(executorPreference: loop) { @concurrent in await source.run() }
       works[name] = Work(fingerprint: made.fingerprint, task: task)
     }
+    guard let host else { return }
+    let left = LeftHooks(host.places.all, kept: sources.keepingHooks)
+    leaving = Task(executorPreference: loop) { @concurrent in
+      var left = left
+      await left.run(host)
+    }
+  }
+}
+
+extension [MadeSource] {
+  /// The entries that keep their hooks themselves.
+  var keepingHooks: Set<EventSourceName> {
+    Set(
+      filter { ($0.source as? any HookOwner)?.keeper?.registration.isManaged == true }.map(\.name)
+    )
   }
 }

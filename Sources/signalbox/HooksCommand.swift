@@ -5,6 +5,7 @@ import ForgeAPI
 import Glibc
 import HTTPClient
 import Manifest
+import Plugin
 import Server
 
 /// `signalbox hooks`: hooks at forges, as event sources ask for them. A running program keeps them
@@ -22,12 +23,12 @@ struct HooksCommand: AsyncParsableCommand {
 
     @OptionGroup var secrets: SecretsOption
 
-    /// The entries that say something about hooks.
-    func keepers(_ http: HTTPClient) throws -> [HookKeeper] {
+    /// The event sources of the manifests.
+    func made(_ http: HTTPClient) throws -> [any EventSource] {
       let (sources, found) = Server.sources(paths, secrets: secrets.secrets, http: http)
       for diagnostic in found where diagnostic.severity != .info { print(diagnostic) }
       if found.contains(where: { $0.severity == .error }) { throw ExitCode(1) }
-      return sources.compactMap { ($0 as? any HookOwner)?.keeper }
+      return sources
     }
   }
 
@@ -36,16 +37,26 @@ struct HooksCommand: AsyncParsableCommand {
       abstract: "Show what would be done at the forges; nothing is changed.",
       discussion: """
         Where an entry has no token, or does not say how the forge reaches it, the settings are \
-        printed that make the same hook by hand.
+        printed that make the same hook by hand. What the log in DATA tells of hooks whose entries \
+        are gone is shown too: the program that runs there ends them.
         """
     )
 
     @OptionGroup var sources: Sources
+    @OptionGroup var folder: DataOption
 
     func run() async throws {
-      try await HooksCommand.eachTarget(sources) { keeper, target in
-        for step in try await keeper.plan(target).steps { print("  \(target): \(step)") }
+      let noted = try PlacesFolder(data: folder.data)
+      let made = try await HooksCommand.eachTarget(sources) { keeper, target in
+        let records = HookRecord.all(in: noted.places[keeper.name] ?? [:])
+        let known = records.first { $0.target == target }?.id
+        for step in try await keeper.plan(target, known: known).steps {
+          print("  \(target): \(step)")
+        }
         return true
+      }
+      for hook in noted.leftHooks(made).hooks {
+        print("\(hook.name): \(hook.record.target): \(hook.description)")
       }
     }
   }
@@ -87,7 +98,7 @@ struct HooksCommand: AsyncParsableCommand {
   struct Check: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Say whether hooks are as they should be. Exit status 1 where one is not.",
-      discussion: "At GitHub the last hundred deliveries are looked at too."
+      discussion: "At GitHub and GitLab the latest deliveries are looked at too."
     )
 
     @OptionGroup var sources: Sources
@@ -105,11 +116,8 @@ struct HooksCommand: AsyncParsableCommand {
             print("  \(target): the forge has stopped calling it: \(trouble)")
             isGood = false
           }
-          if keeper.registration.access.kind == .github,
-            let last = try await keeper.client?.deliveries(of: id, at: target, page: nil)
-          {
-            let failed = last.deliveries.filter { !(200...299).contains($0.status) }.count
-            print("  \(target): \(failed) of the last \(last.deliveries.count) calls failed")
+          if keeper.registration.access.kind.deliveryRow != nil {
+            print("  \(target): \(try await HooksCommand.lastCalls(keeper, id, target))")
           }
         }
         return isGood
@@ -117,15 +125,36 @@ struct HooksCommand: AsyncParsableCommand {
     }
   }
 
+  /// How the latest calls of a hook went.
+  private static func lastCalls(
+    _ keeper: HookKeeper,
+    _ hook: String,
+    _ target: HookTarget
+  ) async throws(ForgeError) -> String {
+    do throws(ForgeError) {
+      let page = try await keeper.client?.deliveries(of: hook, at: target, page: nil)
+      let calls = page?.deliveries ?? []
+      let failed = calls.filter { !(200...299).contains($0.status) }.count
+      return "\(failed) of the last \(calls.count) calls failed"
+    } catch {
+      // GitLab before version 17.3.
+      guard error.kind == .refused(status: 404) else { throw error }
+      return "the forge does not tell how its calls went"
+    }
+  }
+
   /// Visits every target that somebody may look at, and prints the settings of the others.
   /// - Parameter visit: whether all is well there.
+  /// - Returns: all event sources of the manifests.
+  @discardableResult
   private static func eachTarget(
     _ sources: Sources,
     _ visit: (HookKeeper, HookTarget) async throws -> Bool
-  ) async throws {
+  ) async throws -> [any EventSource] {
     let http = try HTTPClient()
     var isGood = true
-    let keepers = try sources.keepers(http)
+    let made = try sources.made(http)
+    let keepers = made.compactMap { ($0 as? any HookOwner)?.keeper }
     if keepers.isEmpty { print("no event source has hooks at a forge") }
     for keeper in keepers {
       let root = keeper.registration.access.root ?? "an address that is not said"
@@ -147,6 +176,7 @@ struct HooksCommand: AsyncParsableCommand {
     }
     await http.close()
     if !isGood { throw ExitCode(1) }
+    return made
   }
 
   private static func complain(_ text: String) {

@@ -349,4 +349,150 @@ import Testing
       #expect(server.takeRedeliveries().count == 3)
     }
   }
+
+  @Test("GitLab's deliveries are asked for again, five a minute, and the rest is fetched")
+  func gitlabDeliveries() async throws {
+    try await serving(.gitlab) { server, host, forge in
+      let source = try forge.source(host, quick(fields(server)))
+      let running = Running(source)
+      try await host.line { $0.hasPrefix("hooks: create") }
+      for number in 1...8 {
+        let body = Array(#"{"object_kind":"push","ref":"refs/heads/main","n":\#(number)}"#.utf8)
+        server.delivered("g\(number)", "Push Hook", body, status: number == 8 ? 0 : 500)
+      }
+      // One from before there were keys, which would come with another id.
+      let old = Array(#"{"object_kind":"push","ref":"refs/heads/main","n":9}"#.utf8)
+      server.delivered("g9", "Push Hook", old, status: 500, hasKey: false)
+      try await host.line(4) { $0.hasPrefix("a delivery was fetched") }
+      let again = server.takeRedeliveries()
+      #expect(again.map(\.guid) == ["g1", "g2", "g3", "g4", "g5"])
+      for one in again {
+        let headers =
+          forge.proof(one.body, forge.secret) + [
+            ("X-Gitlab-Event", one.event), ("Idempotency-Key", one.guid),
+            ("X-Gitlab-Event-UUID", "another"), ("X-Gitlab-Webhook-UUID", "w"),
+          ]
+        let response = try await TestForge.post(source, one.body, headers)
+        #expect(response.status == 202)
+        server.delivered(one.guid, one.event, one.body, status: response.status, again: true)
+      }
+      // A look that finds nothing missing.
+      let calls = server.calls.count
+      while server.calls.count < calls + 3 { await host.sleep(for: .milliseconds(50)) }
+      await running.end()
+      let pushes = try host.events.filter { $0.type == "gitlab" }.map {
+        try JSON(parsing: $0.data).at("body", "n")?.wholeNumber ?? 0
+      }
+      #expect(pushes.sorted() == Array(1...9))
+      let gaps = host.events.filter { $0.type == "signalbox.gap" }
+      #expect(gaps.count == 1)
+      #expect(try JSON(parsing: gaps[0].data)["missing"] == 9)
+      #expect(!host.lines.contains { $0.contains("hooks cannot be kept") })
+    }
+  }
+
+  @Test("a GitLab that does not tell of deliveries has its hooks kept all the same")
+  func oldGitLab() async throws {
+    try await serving(.gitlab) { server, host, forge in
+      server.forgetDeliveries()
+      let list = try #require(Self.lists[.gitlab]).repository
+      let running = try Running(forge.source(host, quick(fields(server))))
+      try await host.line { $0.hasPrefix("the forge does not tell which deliveries arrived") }
+      server.removeHooks(list)
+      try await host.line(2) { $0.hasPrefix("hooks: create") }
+      await running.end()
+      #expect(!host.lines.contains { $0.contains("hooks cannot be kept") })
+    }
+  }
+
+  @Test("more deliveries than one look reads: it is said, and the next looks go on")
+  func pages() async throws {
+    try await serving(.github, pageMax: 1) { server, host, forge in
+      let running = try Running(forge.source(host, quick(fields(server))))
+      try await host.line { $0.hasPrefix("hooks: create") }
+      // A page holds one, and a look reads two hundred pages.
+      let body = Array(#"{"ref":"refs/heads/main"}"#.utf8)
+      for number in 1...203 { server.delivered("g\(number)", "push", body, status: 500) }
+      try await host.line { $0.hasPrefix("more deliveries than one look reads") }
+      try await host.line(2) { $0.hasPrefix("deliveries did not arrive") }
+      var asked: Set<String> = []
+      while asked.count < 203 {
+        asked.formUnion(server.takeRedeliveries().map(\.guid))
+        await host.sleep(for: .milliseconds(20))
+      }
+      await running.end()
+      let gaps = try host.events.filter { $0.type == "signalbox.gap" }.map {
+        try JSON(parsing: $0.data)
+      }
+      #expect(gaps.compactMap { $0["missing"]?.wholeNumber } == [200, 3])
+      #expect(gaps.contains { $0["found"] == "more deliveries than one look reads" })
+    }
+  }
+
+  @Test("a secret that changed while nothing ran is given to the forge at the start, once")
+  func secretChanged() async throws {
+    try await serving(.gitea) { server, first, forge in
+      var fields = fields(server)
+      fields.set("1s", at: "checkInterval")
+      let running = try Running(forge.source(first, fields))
+      try await first.line { $0.hasPrefix("hooks: create") }
+      await running.end()
+      let noted = try #require(first.places(of: Self.name)["hook repository acme/shop"])
+      #expect(!noted.text.contains("canary"))
+      for (secret, writes) in [("canary", 0), ("another", 1), ("another", 1)] {
+        let http = try HTTPClient()
+        let loop = try EventLoop(name: "again")
+        let host = RecordingHost(
+          secrets: ["forge/secret": secret, "forge/token": TestForgeServer.token],
+          loop: loop,
+          http: http
+        )
+        let before = first.places(of: Self.name).map { SourcePlace(key: $0.key, value: $0.value) }
+        _ = try await host.append([], places: before, from: Self.name)
+        let calls = server.calls.count
+        let again = try Running(forge.source(host, fields))
+        while server.calls.count < calls + 2 { await host.sleep(for: .milliseconds(20)) }
+        await again.end()
+        let after = host.places(of: Self.name).map { SourcePlace(key: $0.key, value: $0.value) }
+        _ = try await first.append([], places: after, from: Self.name)
+        #expect(server.calls.filter { $0.hasPrefix("PATCH ") }.count == writes)
+        #expect(server.secret(ofHook: "101") == secret)
+        await http.close()
+        loop.stop()
+      }
+    }
+  }
+
+  /// Of every source that `TestForge` makes.
+  private static let name = EventSourceName(
+    namespace: "default",
+    bus: "default",
+    source: "s",
+    event: "e"
+  )
+
+  @Test("a hook whose entry left the manifests goes where the entry said so, and is forgotten")
+  func entryLeft() async throws {
+    try await serving(.gitea) { server, host, forge in
+      let list = try #require(Self.lists[.gitea]).repository
+      var fields = fields(server)
+      for (deletes, left) in [(false, 1), (true, 0)] {
+        fields.set(.bool(deletes), at: "deleteHookOnFinish")
+        let running = try Running(forge.source(host, fields))
+        while HookRecord.all(in: host.places(of: Self.name)).isEmpty {
+          await host.sleep(for: .milliseconds(20))
+        }
+        await running.end()
+        let places = [Self.name: host.places(of: Self.name)]
+        #expect(LeftHooks(places, kept: [Self.name]).hooks.isEmpty)
+        var hooks = LeftHooks(places, kept: [])
+        let told = hooks.hooks.map(\.description)
+        #expect(told.count == 1 && told[0].hasPrefix(deletes ? "remove hook" : "hook 101 stays"))
+        if deletes { server.answer(.text(503, "")) }
+        await hooks.run(host, firstWait: .milliseconds(10))
+        #expect(server.hooks(list).count == left)
+        #expect(host.places(of: Self.name).values.allSatisfy { $0 == .null })
+      }
+    }
+  }
 }

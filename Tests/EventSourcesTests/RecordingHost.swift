@@ -7,6 +7,7 @@ import Manifest
 import Plugin
 import Posix
 import Synchronization
+import TLS
 
 /// A host that keeps what sources append, note, log and refuse.
 final class RecordingHost: SourceHost, SecretStore {
@@ -120,6 +121,10 @@ final class RecordingHost: SourceHost, SecretStore {
   func line(_ count: Int = 1, _ isMeant: (String) -> Bool) async throws {
     if lines.count(where: isMeant) >= count { return }
     for await _ in logged where lines.count(where: isMeant) >= count { return }
+  }
+
+  func digest(ofSecret secret: [UInt8]) -> String? {
+    hexadecimal(HMACKey(Array("of this test".utf8)).code(secret))
   }
 
   func cause(verifying header: String) -> Cause? { nil }

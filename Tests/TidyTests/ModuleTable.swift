@@ -62,7 +62,7 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
     [
       "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Bus", "EventLog", "Manifest",
       "Observe",
-      "ForgeAPI", "EventSources", "Triggers",
+      "Plugin", "ForgeAPI", "EventSources", "Triggers",
       "Server", "Rehearsal",
       "ArgumentParser", "Logging", "Dispatch",
     ]

@@ -121,6 +121,8 @@ package final class TestForgeServer: RequestHandler {
         response = takeStatus(path, head.method, body, &state)
       } else if path.contains("/deliveries") {
         response = state.deliveries.answer(request, path, pageMax, address + root + path)
+      } else if flavour == .gitlab, path.contains("/hooks/"), path.contains("/events") {
+        response = state.deliveries.answerGitLab(request, path, pageMax, address + root + path)
       } else {
         response = hook(path, request, body, &state)
       }

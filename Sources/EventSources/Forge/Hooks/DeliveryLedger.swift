@@ -1,3 +1,4 @@
+import ForgeAPI
 import Posix
 
 /// Which deliveries of one hook did not arrive, and what is to be done about each. A state machine
@@ -11,6 +12,15 @@ struct DeliveryLedger {
     let guid: String
     /// 0 where nobody answered.
     let status: Int
+    /// Whether the delivery keeps its id when it is sent again.
+    var isRepeatable = true
+
+    init(_ delivery: HookDelivery) {
+      id = delivery.id
+      guid = delivery.guid
+      status = delivery.status
+      isRepeatable = delivery.isRepeatable
+    }
 
     var isAnswered: Bool { (200...299).contains(status) }
   }
@@ -24,16 +34,21 @@ struct DeliveryLedger {
   }
 
   private struct Missing {
-    let first: Int
+    var first: Int
     var last: Int
+    let isRepeatable: Bool
     var tries = 0
     var due: MonotonicTime
   }
 
   /// Everything up to this attempt arrived, or was given up.
-  var settledThrough: Int { missing.values.map { $0.first - 1 }.min() ?? newest }
+  var settledThrough: Int {
+    min(missing.values.map { $0.first - 1 }.min() ?? newest, unreadAfter ?? newest)
+  }
   /// The newest attempt that was looked at.
   private(set) var newest: Int
+  /// Behind this one are some that were not read yet; nil: none are.
+  private var unreadAfter: Int?
   private var missing: [String: Missing] = [:]
   private let interval: Duration
 
@@ -51,29 +66,40 @@ struct DeliveryLedger {
 
   var missingCount: Int { missing.count }
 
-  /// Takes what the forge listed since `newest`.
+  /// Takes what the forge listed.
   /// - Parameters:
+  ///   - floor: up to this one all was taken before.
   ///   - isHere: whether the delivery of an attempt is on the log, or need not be.
   /// - Returns: deliveries that are found missing for the first time, oldest first.
   mutating func take(
     _ attempts: [Attempt],
+    after floor: Int,
     at now: MonotonicTime,
     isHere: (Attempt) -> Bool
   ) -> [String] {
     var found: [String] = []
-    for attempt in attempts.sorted(by: { $0.id < $1.id }) where attempt.id > newest {
-      newest = attempt.id
+    for attempt in attempts.sorted(by: { $0.id < $1.id }) where attempt.id > floor {
+      newest = max(newest, attempt.id)
       if isHere(attempt) {
         missing[attempt.guid] = nil
-      } else if missing[attempt.guid] != nil {
-        missing[attempt.guid]?.last = attempt.id
+      } else if let known = missing[attempt.guid] {
+        missing[attempt.guid]?.first = min(known.first, attempt.id)
+        missing[attempt.guid]?.last = max(known.last, attempt.id)
       } else {
-        missing[attempt.guid] = Missing(first: attempt.id, last: attempt.id, due: now)
+        missing[attempt.guid] = Missing(
+          first: attempt.id,
+          last: attempt.id,
+          isRepeatable: attempt.isRepeatable,
+          due: now
+        )
         found.append(attempt.guid)
       }
     }
     return found
   }
+
+  /// Notes that attempts behind `attempt` are still to be read; nil: none are.
+  mutating func leave(unreadAfter attempt: Int?) { unreadAfter = attempt }
 
   /// Forgets those that have arrived meanwhile.
   mutating func settle(_ isStored: (String) -> Bool) {
@@ -87,7 +113,7 @@ struct DeliveryLedger {
         let remedy: Remedy =
           one.tries >= Self.triesMax
           ? .giveUp
-          : one.tries >= Self.redeliveriesMax
+          : one.tries >= Self.redeliveriesMax || !one.isRepeatable
             ? .fetch(attempt: one.last) : .redeliver(attempt: one.last)
         return (guid, remedy)
       }

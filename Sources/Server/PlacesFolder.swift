@@ -1,0 +1,35 @@
+import Bus
+import Engine
+import EventLog
+package import EventSources
+package import JSON
+package import Plugin
+import Posix
+
+/// What event sources noted in a data folder, whether or not a program runs on it.
+package struct PlacesFolder {
+  /// By entry and key; empty where there is no log.
+  package let places: [EventSourceName: [String: JSON]]
+
+  /// Reads the whole log.
+  /// - Throws: `LogError`, or `NoteError` when a newer version wrote the log.
+  package init(data: String) throws {
+    let folder = data + "/log"
+    let all = SourcePlaces()
+    if Files.kind(folder) != nil {
+      var problem: NoteError?
+      _ = try EventLogReader(folder: folder).read { record in
+        guard problem == nil else { return }
+        do throws(NoteError) { try all.take(record) } catch { problem = error }
+      }
+      if let problem { throw problem }
+    }
+    places = all.all
+  }
+
+  /// What is to become of hooks whose entries are not among `sources`.
+  package func leftHooks(_ sources: [any EventSource]) -> LeftHooks {
+    let keepers = sources.compactMap { ($0 as? any HookOwner)?.keeper }
+    return LeftHooks(places, kept: Set(keepers.filter(\.registration.isManaged).map(\.name)))
+  }
+}
