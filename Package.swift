@@ -244,6 +244,13 @@ let package = Package(
       path: "Tests/LogTorture",
       swiftSettings: strict
     ),
+    // `swift run test-cluster FILE`: the cluster of the tests for other processes.
+    .executableTarget(
+      name: "test-cluster",
+      dependencies: ["TestKit", "Posix"],
+      path: "Tests/TestClusterCommand",
+      swiftSettings: strict
+    ),
     // What `deploy/bench-http` measures, and what `deploy/h1-compare` holds against another parser.
     .executableTarget(
       name: "http-sink",

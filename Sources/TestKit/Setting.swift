@@ -5,3 +5,8 @@ import Glibc
 package func setting(_ name: String, _ standard: Int) -> Int {
   unsafe getenv(name).flatMap { unsafe Int(String(cString: $0)) } ?? standard
 }
+
+/// What an environment variable holds; nil where it is unset or empty.
+package func setting(_ name: String) -> String? {
+  unsafe getenv(name).map { unsafe String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
+}

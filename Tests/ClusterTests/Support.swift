@@ -5,8 +5,7 @@ import JSON
 import Posix
 import TestKit
 
-/// Where the cluster of a test is: the test server, or the one that `SIGNALBOX_TEST_KUBECONFIG`
-/// names.
+/// A test server and our client of it.
 struct Bench {
   let cluster: TestCluster
   let client: ClusterClient
@@ -27,10 +26,7 @@ struct Bench {
       let path = folder + "/config"
       try Files.writeDurably(Array(cluster.kubeconfig.utf8), to: path)
       let configuration = try Kubeconfig(files: [path]).configuration(context: context)
-      var limits = ClusterClient.Limits()
-      limits.perSecond = 1000
-      limits.burst = 1000
-      let client = ClusterClient(configuration, http: http, loop: loop, limits: limits)
+      let client = quickClient(configuration, http, loop)
       let bench = Bench(cluster: cluster, client: client, http: http, loop: loop, folder: folder)
       var failure: (any Error)?
       do { try await body(bench) } catch { failure = error }
@@ -41,6 +37,16 @@ struct Bench {
     }
   }
 
+}
+
+/// What tests ask of a cluster, whichever it is.
+protocol Asking {
+  var client: ClusterClient { get }
+}
+
+extension Bench: Asking {}
+
+extension Asking {
   var configMaps: ResourceType {
     ResourceType(group: "", version: "v1", plural: "configmaps", kind: "ConfigMap")
   }
@@ -56,6 +62,18 @@ struct Bench {
       return nil
     } catch { return error as? ClusterError }
   }
+}
+
+/// A client that does not hold itself back.
+func quickClient(
+  _ configuration: ClusterConfiguration,
+  _ http: HTTPClient,
+  _ loop: EventLoop
+) -> ClusterClient {
+  var limits = ClusterClient.Limits()
+  limits.perSecond = 1000
+  limits.burst = 1000
+  return ClusterClient(configuration, http: http, loop: loop, limits: limits)
 }
 
 func workflow(_ name: String, _ spec: JSON = ["entrypoint": "main"]) -> JSON {

@@ -10,9 +10,15 @@ package struct WorkflowState: Sendable {
   package let message: String
   package let progress: String
   private let object: JSON
+  /// By their ids. Of a run that is over also those that stand compressed in the object; while it
+  /// runs they are not opened, as each step changes them.
+  private let nodes: [JSON.Member]
 
   package init(_ object: JSON) {
     self.object = object
+    let inline = object.at("status", "nodes")?.members ?? []
+    let isOver = object.at("status", "finishedAt")?.asString?.isEmpty == false
+    nodes = inline.isEmpty && isOver ? Self.compressedNodes(object) : inline
     uid = object.at("metadata", "uid")?.asString ?? ""
     func text(_ key: String) -> String { object.at("status", key)?.asString ?? "" }
     startedAt = text("startedAt")
@@ -37,17 +43,30 @@ package struct WorkflowState: Sendable {
     object.at("spec", "shutdown")?.asString.map { !$0.isEmpty } ?? false
   }
 
+  /// More bytes of nodes are not opened; the object holds at most 1 MiB of compressed ones.
+  private static let nodesBytesMax = 64 << 20
+
+  /// Empty where there are none, or they are not compressed with gzip (section B.2: zstd, brotli).
+  private static func compressedNodes(_ object: JSON) -> [JSON.Member] {
+    guard let text = object.at("status", "compressedNodes")?.asString,
+      let bytes = Base64.decode(Array(text.utf8)[...]),
+      let opened = try? Gzip.opened(bytes, limit: nodesBytesMax),
+      let nodes = try? JSON(parsing: opened)
+    else { return [] }
+    return nodes.members
+  }
+
   /// Whether only argo-server can tell about its nodes.
   package var hasDistantNodes: Bool {
     let status = object["status"]
-    return status?["nodes"]?.members.isEmpty ?? true
+    return nodes.isEmpty
       && (status?["compressedNodes"]?.asString?.isEmpty == false
         || status?["offloadNodeStatusVersion"]?.asString?.isEmpty == false)
   }
 
   /// Waiting for somebody: nodes of type Suspend that run.
   package var waitingNodes: [String] {
-    (object.at("status", "nodes")?.members ?? []).compactMap { node in
+    nodes.compactMap { node in
       node.value["type"] == "Suspend" && node.value["phase"] == "Running" ? node.key : nil
     }
   }
@@ -75,7 +94,7 @@ package struct WorkflowState: Sendable {
   private var outputs: [JSON.Member] {
     let name = object.at("metadata", "name")?.asString ?? ""
     let lists = [
-      object.at("status", "nodes", name, "outputs", "parameters"),
+      nodes.first { $0.key == name }?.value.at("outputs", "parameters"),
       object.at("status", "outputs", "parameters"),
     ]
     var found: [JSON.Member] = []
@@ -90,7 +109,7 @@ package struct WorkflowState: Sendable {
   /// The leaf that failed first.
   private var failedNode: JSON? {
     let leaves: Set<String> = ["Pod", "Container", "HTTP", "Plugin", "Suspend", "Skipped"]
-    let failed = (object.at("status", "nodes")?.members ?? []).map(\.value).filter { node in
+    let failed = nodes.map(\.value).filter { node in
       let phase = node["phase"]?.asString ?? ""
       return (phase == "Failed" || phase == "Error")
         && leaves.contains(node["type"]?.asString ?? "")
