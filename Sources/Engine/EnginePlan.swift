@@ -107,6 +107,19 @@ package struct TriggerPlan: Sendable {
     )
   }
 
+  /// The fields of a firing with what parameters do to the object that stands in them; an object
+  /// that has to be had from elsewhere first is not known yet.
+  /// - Throws: `ParameterError`.
+  package func shownFields(
+    _ rendered: Rendered,
+    _ events: [(dependency: String, event: Event)]
+  ) throws -> JSON {
+    guard let object = rendered.fields.at("source", "resource") else { return rendered.fields }
+    var fields = rendered.fields
+    fields.set(try edit(events)(object), at: "source", "resource")
+    return fields
+  }
+
   /// What `Firing.edit` does for a firing of `events`.
   func edit(
     _ events: [(dependency: String, event: Event)]

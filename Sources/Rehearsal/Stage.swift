@@ -127,21 +127,23 @@ struct Stage {
     let chosen = decision.events.compactMap { reference in
       events[reference.eventID].map { (dependency: reference.dependency, event: $0) }
     }
-    func fired(_ rendered: TriggerPlan.Rendered?, _ problem: String?) -> Fired {
+    func fired(_ fields: JSON?, _ payload: [UInt8]?, _ problem: String?) -> Fired {
       Fired(
         trigger: decision.trigger.name,
         events: names,
         time: time,
-        fields: rendered?.fields,
-        payload: rendered?.payload,
+        fields: fields,
+        payload: payload,
         problem: problem
       )
     }
     guard let trigger = plan.triggers[decision.trigger] else { return }
     do {
-      firings.append(fired(try trigger.render(try trigger.transformed(chosen)), nil))
+      let seen = try trigger.transformed(chosen)
+      let rendered = try trigger.render(seen)
+      firings.append(fired(try trigger.shownFields(rendered, seen), rendered.payload, nil))
     } catch {
-      firings.append(fired(nil, "\(error)"))
+      firings.append(fired(nil, nil, "\(error)"))
     }
   }
 
