@@ -52,7 +52,8 @@ private struct StatusRow {
 }
 
 extension ForgeKind {
-  private var statusRow: StatusRow {
+  /// nil where commits have no statuses.
+  private var statusRow: StatusRow? {
     switch self {
     case .github:
       StatusRow(
@@ -114,6 +115,7 @@ extension ForgeKind {
         contextMax: 255,
         descriptionMax: 255
       )
+    case .gerrit: nil
     }
   }
 
@@ -129,7 +131,9 @@ extension ForgeKind {
   /// The call that reports `status`.
   /// - Throws: `ForgeError` where it cannot be one.
   func call(_ status: CommitStatus) throws(ForgeError) -> (path: String, body: JSON) {
-    let row = statusRow
+    guard let row = statusRow else {
+      throw ForgeError(.refused(status: 0), "\(rawValue) has no statuses of commits")
+    }
     guard isRepositoryName(status.repository) else {
       throw ForgeError(.refused(status: 0), "'\(status.repository)' is no name of a repository")
     }

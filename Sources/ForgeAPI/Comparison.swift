@@ -11,7 +11,7 @@ private struct ComparisonRow {
 }
 
 extension ForgeKind {
-  fileprivate var comparisonRow: ComparisonRow {
+  fileprivate var comparisonRow: ComparisonRow? {
     switch self {
     case .github:
       ComparisonRow(
@@ -55,6 +55,7 @@ extension ForgeKind {
         path: { "\(dataCenterPath($0))/compare/changes?from=\($2)&to=\($1)&limit=1000" },
         paths: { texts($0["values"]?.items ?? [], ["path", "toString"], ["srcPath", "toString"]) }
       )
+    case .gerrit: nil
     }
   }
 }
@@ -85,7 +86,9 @@ extension ForgeClient {
     for commit in [before, after] where !commit.allSatisfy(\.isHexDigit) || commit.isEmpty {
       throw ForgeError(.refused(status: 0), "'\(commit)' is no id of a commit")
     }
-    let row = kind.comparisonRow
+    guard let row = kind.comparisonRow else {
+      throw ForgeError(.refused(status: 0), "\(kind.rawValue) compares no commits")
+    }
     let first = row.path(repository, before, after)
     var page: String? = first
     var found: [String] = []

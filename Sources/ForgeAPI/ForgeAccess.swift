@@ -8,6 +8,7 @@ package import Plugin
 ///     gitlab, gitea    accessToken, gitlabBaseURL | giteaBaseURL
 ///     bitbucket        auth: {oauthToken | basic: {username, password}}, bitbucketBaseURL
 ///     bitbucketserver  accessToken, bitbucketserverBaseURL
+///     gerrit           auth: {username, password}, gerritBaseURL
 ///     all              tls: {caCertSecret, clientCertSecret, clientKeySecret}
 package struct ForgeAccess: Sendable {
   package let kind: ForgeKind
@@ -69,6 +70,9 @@ package struct ForgeAccess: Sendable {
         }
         auth.finish()
       }
+    case .gerrit:
+      field = "auth"
+      login = ForgeLogin(basic: block.block("auth"))
     case .gitlab, .gitea, .bitbucketserver:
       login = block.secret("accessToken").map { ForgeLogin(.token($0)) }
     }

@@ -189,12 +189,17 @@ package struct ForgeAnswer: Sendable {
 
   init(_ response: OutboundResponse) {
     status = response.status
-    body = (try? JSON(parsing: response.body)) ?? .null
+    // Gerrit puts a line before it that no script can be made of.
+    let isGuarded = response.body.starts(with: Self.guardLine)
+    let json = isGuarded ? Array(response.body.dropFirst(Self.guardLine.count)) : response.body
+    body = (try? JSON(parsing: json)) ?? .null
     callsLeft =
       ["X-RateLimit-Remaining", "RateLimit-Remaining"].lazy
       .compactMap { response.header($0) }.compactMap { Int($0) }.first
     next = response.header("Link").flatMap(Self.next)
   }
+
+  private static let guardLine = Array(")]}'\n".utf8)
 
   /// The target of `rel="next"` (RFC 8288).
   private static func next(in header: String) -> String? {

@@ -6,6 +6,11 @@ package enum ForgeKind: String, Sendable, CaseIterable {
   case github, gitlab, gitea, bitbucket
   /// Bitbucket Data Center, as manifests call it.
   case bitbucketserver
+  /// With its plugin `webhooks`.
+  case gerrit
+
+  /// Those that show statuses beside commits.
+  package static var withStatuses: [ForgeKind] { allCases.filter { $0 != .gerrit } }
 
   /// The address of the API that everybody shares; nil where each installation has its own.
   package var publicRoot: String? {
@@ -13,7 +18,7 @@ package enum ForgeKind: String, Sendable, CaseIterable {
     case .github: "https://api.github.com"
     case .gitlab: "https://gitlab.com/api/v4"
     case .bitbucket: "https://api.bitbucket.org/2.0"
-    case .gitea, .bitbucketserver: nil
+    case .gitea, .bitbucketserver, .gerrit: nil
     }
   }
 
@@ -25,6 +30,7 @@ package enum ForgeKind: String, Sendable, CaseIterable {
     case .gitea: "giteaBaseURL"
     case .bitbucket: "bitbucketBaseURL"
     case .bitbucketserver: "bitbucketserverBaseURL"
+    case .gerrit: "gerritBaseURL"
     }
   }
 
@@ -45,6 +51,8 @@ package enum ForgeKind: String, Sendable, CaseIterable {
     case .bitbucketserver:
       if !path.contains("/rest") { path += "/rest" }
       if path.hasSuffix("/rest") { path += "/api/1.0" }
+    // Where Gerrit asks who calls.
+    case .gerrit: if !path.hasSuffix("/a") { path += "/a" }
     }
     return url.origin + path
   }
@@ -54,7 +62,7 @@ package enum ForgeKind: String, Sendable, CaseIterable {
     switch self {
     case .gitlab: ("PRIVATE-TOKEN", token)
     case .gitea: ("Authorization", "token " + token)
-    case .github, .bitbucket, .bitbucketserver: ("Authorization", "Bearer " + token)
+    case .github, .bitbucket, .bitbucketserver, .gerrit: ("Authorization", "Bearer " + token)
     }
   }
 

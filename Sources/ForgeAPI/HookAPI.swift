@@ -40,6 +40,10 @@ package struct HookWish: Sendable {
   /// `json` or `form`, where the forge can be told.
   package var contentType = "json"
   package var verifiesTLS = true
+  /// What the hook is called, where the one who makes it says so; nil: the forge gives it an id.
+  package var name: String?
+  /// How often a call is tried, where the forge can be told; nil: as the forge will.
+  package var triesMax: Int?
 
   package init(url: String, events: [String], secret: [UInt8]?) {
     self.url = url
@@ -57,6 +61,8 @@ package struct FoundHook: Sendable, Equatable {
   /// nil where the forge does not say.
   package let contentType: String?
   package let verifiesTLS: Bool?
+  /// nil where the forge does not say.
+  package var triesMax: Int?
   /// In the forge's words, where it has stopped calling a hook that failed.
   package let trouble: String?
 }
@@ -69,7 +75,7 @@ extension ForgeClient {
   /// - Throws: `ForgeError`.
   package func hooks(of target: HookTarget) async throws(ForgeError) -> [FoundHook] {
     let row = kind.hookRow
-    let first = row.path(target) + "?" + row.listQuery
+    let first = row.path(target) + row.listEnd
     var found: [FoundHook] = []
     var page: String? = first
     var pages = 0
@@ -79,8 +85,7 @@ extension ForgeClient {
       }
       pages += 1
       let answer = try await call(.get, path)
-      let list = row.list.map { answer.body[$0] ?? .null } ?? answer.body
-      guard case .array(let items) = list else {
+      guard let items = row.items(answer.body) else {
         throw ForgeError(.later(after: nil), "the forge's answer is no list of hooks")
       }
       found += items.compactMap(row.found)
@@ -102,6 +107,10 @@ extension ForgeClient {
   /// - Throws: `ForgeError`.
   package func create(_ wish: HookWish, at target: HookTarget) async throws(ForgeError) -> String {
     let row = kind.hookRow
+    if let name = wish.name {
+      try await update(name, wish, at: target)
+      return name
+    }
     let answer = try await call(.post, row.path(target), row.body(wish))
     guard let hook = row.found(answer.body), !hook.id.isEmpty else {
       throw ForgeError(.later(after: nil), "the forge did not say which hook it made")

@@ -49,7 +49,7 @@ extension ForgeKind {
     switch self {
     case .github: Self.githubDeliveries
     case .gitlab: Self.gitlabDeliveries
-    case .gitea, .bitbucket, .bitbucketserver: nil
+    case .gitea, .bitbucket, .bitbucketserver, .gerrit: nil
     }
   }
 

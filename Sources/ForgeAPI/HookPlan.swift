@@ -13,7 +13,7 @@ package enum HookStep: Sendable, Equatable, CustomStringConvertible {
     _ hooks: [FoundHook],
     known: String? = nil
   ) -> [HookStep] {
-    let own = hooks.filter { $0.url == wish.url || $0.id == known }
+    let own = hooks.filter { $0.url == wish.url || $0.id == known || $0.id == wish.name }
     let fitting = own.first { differences(wish, $0).isEmpty }
     guard let kept = fitting ?? own.first else { return [.create] }
     let found = differences(wish, kept)
@@ -26,7 +26,11 @@ package enum HookStep: Sendable, Equatable, CustomStringConvertible {
 
   private static func differences(_ wish: HookWish, _ hook: FoundHook) -> [String] {
     var found: [String] = []
-    if wish.url != hook.url { found.append("for \(hook.url)") }
+    if wish.url != hook.url {
+      // Behind the question mark may be a token.
+      let url = hook.url.prefix { $0 != "?" }
+      found.append(wish.url.prefix { $0 != "?" } == url ? "with another token" : "for \(url)")
+    }
     let wanted = Set(wish.events)
     if wanted != hook.events, !(wanted.contains("*") && hook.events.contains("*")) {
       let missing = wanted.subtracting(hook.events).sorted()
@@ -37,6 +41,9 @@ package enum HookStep: Sendable, Equatable, CustomStringConvertible {
     if wish.isActive != hook.isActive { found.append(hook.isActive ? "active" : "not active") }
     if let type = hook.contentType, type != wish.contentType {
       found.append("content type \(type)")
+    }
+    if let wanted = wish.triesMax, wanted != hook.triesMax {
+      found.append("tried \(hook.triesMax.map(String.init) ?? "an unknown number of") times")
     }
     if let verifies = hook.verifiesTLS, verifies != wish.verifiesTLS {
       found.append(verifies ? "verifies TLS" : "does not verify TLS")

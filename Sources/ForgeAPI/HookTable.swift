@@ -5,9 +5,10 @@ import JSON
 /// How a forge lists, makes and changes hooks: a row of the table below.
 struct HookRow: Sendable {
   let path: @Sendable (HookTarget) -> String
-  let listQuery: String
-  /// The member of an answer that is the list; nil: the answer itself.
-  let list: String?
+  /// What the path of the list ends with.
+  let listEnd: String
+  /// The hooks in an answer that is a list of them; nil where it is none.
+  let items: @Sendable (JSON) -> [JSON]?
   let update: OutboundRequest.Method
   let body: @Sendable (HookWish) -> JSON
   let found: @Sendable (JSON) -> FoundHook?
@@ -21,13 +22,14 @@ extension ForgeKind {
     case .gitea: Self.giteaHooks
     case .bitbucket: Self.bitbucketHooks
     case .bitbucketserver: Self.dataCenterHooks
+    case .gerrit: Self.gerritHooks
     }
   }
 
   private static let githubHooks = HookRow(
     path: { ($0.scope == .repository ? "/repos/" : "/orgs/") + pathSegments($0.name) + "/hooks" },
-    listQuery: "per_page=100",
-    list: nil,
+    listEnd: "?per_page=100",
+    items: { plainList($0) },
     update: .patch,
     body: { wish in
       var config: [JSON.Member] = [
@@ -59,8 +61,8 @@ extension ForgeKind {
     path: {
       ($0.scope == .repository ? "/projects/" : "/groups/") + percentEncoded($0.name) + "/hooks"
     },
-    listQuery: "per_page=100",
-    list: nil,
+    listEnd: "?per_page=100",
+    items: { plainList($0) },
     update: .put,
     body: { wish in
       var members: [JSON.Member] = [
@@ -103,8 +105,8 @@ extension ForgeKind {
 
   private static let giteaHooks = HookRow(
     path: githubHooks.path,
-    listQuery: "limit=50",
-    list: nil,
+    listEnd: "?limit=50",
+    items: { plainList($0) },
     update: .patch,
     body: { wish in
       var config: [JSON.Member] = [
@@ -136,8 +138,8 @@ extension ForgeKind {
       ($0.scope == .repository ? "/repositories/" : "/workspaces/") + pathSegments($0.name)
         + "/hooks"
     },
-    listQuery: "pagelen=100",
-    list: "values",
+    listEnd: "?pagelen=100",
+    items: { $0["values"].flatMap(plainList) },
     update: .put,
     body: { wish in
       var members: [JSON.Member] = [
@@ -165,8 +167,8 @@ extension ForgeKind {
 
   private static let dataCenterHooks = HookRow(
     path: { dataCenterPath($0.name) + "/webhooks" },
-    listQuery: "limit=100",
-    list: "values",
+    listEnd: "?limit=100",
+    items: { $0["values"].flatMap(plainList) },
     update: .put,
     body: { wish in
       var members: [JSON.Member] = [
@@ -192,6 +194,46 @@ extension ForgeKind {
       )
     }
   )
+
+  /// The remotes of the plugin `webhooks`, which have names and no secrets.
+  private static let gerritHooks = HookRow(
+    path: { "/config/server/webhooks~projects/\(percentEncoded($0.name))/remotes" },
+    listEnd: "/",
+    items: { list in
+      guard case .object(let members) = list else { return nil }
+      return members.map { member in
+        var hook = member.value
+        hook.set(.string(member.key), at: "name")
+        return hook
+      }
+    },
+    update: .put,
+    body: { wish in
+      var members: [JSON.Member] = [
+        .init(key: "url", value: .string(wish.url)),
+        .init(key: "events", value: texts(wish.events)),
+        .init(key: "sslVerify", value: .bool(wish.verifiesTLS)),
+      ]
+      if let tries = wish.triesMax { members.append(.init(key: "maxTries", value: JSON(tries))) }
+      return .object(members)
+    },
+    found: { json in
+      FoundHook(
+        id: json["name"]?.asString ?? "",
+        url: json["url"]?.asString ?? "",
+        events: textSet(json["events"]),
+        isActive: true,
+        contentType: nil,
+        verifiesTLS: json["sslVerify"].map { $0 == .bool(true) },
+        triesMax: json["maxTries"]?.wholeNumber,
+        trouble: nil
+      )
+    }
+  )
+}
+
+private func plainList(_ json: JSON) -> [JSON]? {
+  if case .array(let items) = json { items } else { nil }
 }
 
 private func texts(_ list: [String]) -> JSON { .array(list.map { .string($0) }) }

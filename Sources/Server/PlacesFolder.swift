@@ -29,7 +29,6 @@ package struct PlacesFolder {
 
   /// What is to become of hooks whose entries are not among `sources`.
   package func leftHooks(_ sources: [any EventSource]) -> LeftHooks {
-    let keepers = sources.compactMap { ($0 as? any HookOwner)?.keeper }
-    return LeftHooks(places, kept: Set(keepers.filter(\.registration.isManaged).map(\.name)))
+    LeftHooks(places, keepers: sources.compactMap { ($0 as? any HookOwner)?.keeper })
   }
 }

@@ -48,19 +48,11 @@ actor SourceWorks {
       works[name] = Work(fingerprint: made.fingerprint, task: task)
     }
     guard let host else { return }
-    let left = LeftHooks(host.places.all, kept: sources.keepingHooks)
+    let keepers = sources.compactMap { ($0.source as? any HookOwner)?.keeper }
+    let left = LeftHooks(host.places.all, keepers: keepers)
     leaving = Task(executorPreference: loop) { @concurrent in
       var left = left
       await left.run(host)
     }
-  }
-}
-
-extension [MadeSource] {
-  /// The entries that keep their hooks themselves.
-  var keepingHooks: Set<EventSourceName> {
-    Set(
-      filter { ($0.source as? any HookOwner)?.keeper?.registration.isManaged == true }.map(\.name)
-    )
   }
 }

@@ -13,7 +13,7 @@ import Server
 struct HooksCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "hooks",
-    abstract: "Hooks at GitHub, GitLab, Gitea and Bitbucket, as event sources ask for them.",
+    abstract: "Hooks at GitHub, GitLab, Gitea, Bitbucket and Gerrit, as event sources ask.",
     subcommands: [Plan.self, Apply.self, Check.self]
   )
 

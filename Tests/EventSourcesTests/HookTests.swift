@@ -12,13 +12,14 @@ import Testing
 @Suite struct HookTests {
   private static let forges: [TestForgeServer.Flavour: TestForge] = [
     .github: .github, .gitlab: .gitlab, .gitea: .gitea, .bitbucket: .bitbucket,
-    .bitbucketserver: .bitbucketServer,
+    .bitbucketserver: .bitbucketServer, .gerrit: .gerrit,
   ]
 
   private static let events: [TestForgeServer.Flavour: [String]] = [
     .github: ["push", "pull_request"], .gitlab: ["PushEvents", "TagPushEvents"],
     .gitea: ["push", "create"], .bitbucket: ["repo:push", "pullrequest:created"],
     .bitbucketserver: ["repo:refs_changed", "pr:opened"],
+    .gerrit: ["ref-updated", "change-merged"],
   ]
 
   /// Lists of hooks, of a repository and of what it belongs to.
@@ -28,6 +29,7 @@ import Testing
     .gitea: ("/repos/acme/shop/hooks", "/orgs/acme/hooks"),
     .bitbucket: ("/repositories/acme/shop/hooks", ""),
     .bitbucketserver: ("/projects/acme/repos/shop/webhooks", "/projects/acme/webhooks"),
+    .gerrit: ("/config/server/webhooks~projects/acme%2Fshop/remotes", ""),
   ]
 
   /// An entry that has its hooks kept.
@@ -39,8 +41,17 @@ import Testing
       "webhook": ["endpoint": "/hook", "port": "12000", "url": "https://bus.example/"],
       "events": .array((Self.events[flavour] ?? []).map { .string($0) }),
     ]
-    fields.set(secret, at: flavour == .gitlab ? "secretToken" : "webhookSecret")
+    if flavour != .gerrit {
+      fields.set(secret, at: flavour == .gitlab ? "secretToken" : "webhookSecret")
+    }
     switch flavour {
+    case .gerrit:
+      fields.set(.string(server.address), at: "gerritBaseURL")
+      fields.set("bus", at: "hookName")
+      fields.set(3, at: "maxTries")
+      fields.set(["username": ["name": "forge", "key": "user"], "password": token], at: "auth")
+      fields.set(["acme/shop"], at: "projects")
+      fields.set(["queryToken": secret], at: "signalbox")
     case .github, .gitea:
       fields.set(
         .string(server.address),
@@ -81,7 +92,9 @@ import Testing
     let http = try HTTPClient()
     let loop = try EventLoop(name: "sources")
     let host = RecordingHost(
-      secrets: ["forge/secret": "canary", "forge/token": TestForgeServer.token],
+      secrets: [
+        "forge/secret": "canary", "forge/token": TestForgeServer.token, "forge/user": "robot",
+      ],
       loop: loop,
       http: http
     )
@@ -108,7 +121,7 @@ import Testing
 
   @Test(
     "a hook is made once, found among pages of others, repaired, and its doubles are removed",
-    arguments: TestForgeServer.Flavour.allCases
+    arguments: TestForgeServer.Flavour.allCases.filter { $0 != .gerrit }
   )
   func repository(flavour: TestForgeServer.Flavour) async throws {
     try await serving(flavour, pageMax: 2) { server, host, forge in
@@ -156,9 +169,52 @@ import Testing
     }
   }
 
+  @Test("Gerrit's remotes have names, and a token in their URLs that nobody is told")
+  func remotes() async throws {
+    try await serving(.gerrit) { server, host, forge in
+      let list = try #require(Self.lists[.gerrit]).repository
+      server.put(["name": "other", "url": "https://other.example"], list)
+      let keeper = try keeper(forge.source(host, fields(server)))
+      #expect(try await apply(keeper) == [.create])
+      let made = try #require(server.hooks(list).last)
+      #expect(made["name"] == "bus" && made["url"] == "https://bus.example/hook?token=canary")
+      #expect(made["events"] == ["ref-updated", "change-merged"] && made["maxTries"] == 3)
+      #expect(try await apply(keeper) == [.keep(id: "bus")])
+      server.removeHooks(list)
+      var changed = made
+      changed.set("https://bus.example/hook?token=old-canary", at: "url")
+      changed.set(["ref-updated"], at: "events")
+      changed.set(9, at: "maxTries")
+      server.put(changed, list)
+      let steps = try await apply(keeper)
+      let what = ["with another token", "without events change-merged", "tried 9 times"]
+      #expect(steps == [.update(id: "bus", what)])
+      #expect(!steps.map(\.description).joined().contains("canary"))
+      #expect(!keeper.settings.joined().contains("canary"))
+      // Another name for the same URL is a second one.
+      var double = try #require(server.hooks(list).first)
+      double.set("double", at: "name")
+      server.put(double, list)
+      let last = try await apply(keeper)
+      #expect(last.last == .remove(id: "double", why: "a second one for the same URL"))
+      #expect(server.hooks(list).count == 1)
+      #expect(server.hooks("/config/server/webhooks~projects/acme%2Fshop/remotes").count == 1)
+      var nameless = fields(server)
+      nameless.set(nil, at: "hookName")
+      nameless.set(["completePaths": ["api": true]], at: "signalbox")
+      let refusal = #expect(throws: TestForge.Refused.self) {
+        _ = try forge.source(host, nameless)
+      }
+      let text = refusal?.description ?? ""
+      #expect(
+        text.contains("hookName: found nothing") && text.contains("Gerrit compares no commits")
+      )
+    }
+  }
+
   @Test(
     "organisations, groups and projects have hooks too",
-    arguments: TestForgeServer.Flavour.allCases.filter { $0 != .bitbucket }
+    arguments: TestForgeServer.Flavour.allCases.filter { ![.bitbucket, .gerrit].contains($0) }
   )
   func organisation(flavour: TestForgeServer.Flavour) async throws {
     try await serving(flavour) { server, host, forge in
@@ -484,8 +540,13 @@ import Testing
         }
         await running.end()
         let places = [Self.name: host.places(of: Self.name)]
-        #expect(LeftHooks(places, kept: [Self.name]).hooks.isEmpty)
-        var hooks = LeftHooks(places, kept: [])
+        let keeper = try keeper(forge.source(host, fields))
+        #expect(LeftHooks(places, keepers: [keeper]).hooks.isEmpty)
+        // The same entry under another name.
+        let renamed = EventSourceName(namespace: "default", bus: "b", source: "s", event: "old")
+        let taken = LeftHooks([renamed: places[Self.name] ?? [:]], keepers: [keeper])
+        #expect(taken.hooks.map(\.description) == ["hook 101 stays: another entry has it now"])
+        var hooks = LeftHooks(places, keepers: [])
         let told = hooks.hooks.map(\.description)
         #expect(told.count == 1 && told[0].hasPrefix(deletes ? "remove hook" : "hook 101 stays"))
         if deletes { server.answer(.text(503, "")) }

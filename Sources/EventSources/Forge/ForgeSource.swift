@@ -26,7 +26,14 @@ struct ForgeSource<Row: ProviderRow>: EventSource, RequestHandler, HookOwner {
     self.host = host
     do throws(SecretError) {
       keeper = try spec.registration.map { (registration) throws(SecretError) in
-        try HookKeeper(registration, name, kind: Self.kind, secret: spec.check.secret, host)
+        try HookKeeper(
+          registration,
+          name,
+          kind: Self.kind,
+          secret: spec.check.secret,
+          queryToken: spec.check.queryToken,
+          host
+        )
       }
     } catch {
       keeper = nil

@@ -36,14 +36,18 @@ struct ForgeSpec<Row: ProviderRow>: ManifestBlock, Sendable {
     registration = ForgeKind(rawValue: provider.kind).map { [context] kind in
       HookRegistration(kind, from: block, own: own, context)
     }
-    if let completion, completion.needsAPI,
+    if let completion, completion.needsAPI, registration?.access.kind == .gerrit {
+      own?.error("completePaths", "api: Gerrit compares no commits")
+    } else if let completion, completion.needsAPI,
       registration?.access.login == nil || registration?.access.root == nil
     {
       let message = "api: needs a token for the forge, and where the forge is"
       own?.error("completePaths", message)
     }
     own?.finish()
-    Self.leftOut(block)
+    if Row.provider.kind == "bitbucketserver" {
+      block.notSupportedYet("skipBranchRefsChangedOnOpenPR")
+    }
     block.finish()
   }
 
@@ -88,16 +92,5 @@ struct ForgeSpec<Row: ProviderRow>: ManifestBlock, Sendable {
       queryToken: own?.secret("queryToken"),
       tolerance: tolerance
     )
-  }
-
-  /// Fields that only say how to create the hook at a forge where that is not done from here.
-  private static func leftOut(_ block: Block) {
-    for key in Row.provider.registrationFields { _ = block.node(key) }
-    for key in Row.provider.credentialFields where block.contains(key) {
-      block.warning(key, "hooks are not registered there yet; create the hook by hand")
-    }
-    if Row.provider.kind == "bitbucketserver" {
-      block.notSupportedYet("skipBranchRefsChangedOnOpenPR")
-    }
   }
 }

@@ -16,10 +16,6 @@ struct Provider: Sendable {
   let injectedHeaders: [String]
   /// The largest body the forge sends, unless the manifest says otherwise.
   let bodyLimit: Int
-  /// Fields that only say how to create the hook, at a forge where we do not do that.
-  let registrationFields: [String]
-  /// Those of them that let us in there.
-  let credentialFields: [String]
   /// How it writes pushes and pull requests.
   let shape: Shape
 
@@ -32,8 +28,6 @@ struct Provider: Sendable {
     takesForms: Bool = false,
     injectedHeaders: [String] = [],
     bodyLimit: Int = 25 << 20,
-    registrationFields: [String] = [],
-    credentialFields: [String] = [],
     shape: Shape = .none
   ) {
     self.kind = kind
@@ -44,8 +38,6 @@ struct Provider: Sendable {
     self.takesForms = takesForms
     self.injectedHeaders = injectedHeaders
     self.bodyLimit = bodyLimit
-    self.registrationFields = registrationFields
-    self.credentialFields = credentialFields
     self.shape = shape
   }
 

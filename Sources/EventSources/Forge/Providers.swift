@@ -55,11 +55,6 @@ enum Gerrit: ProviderRow {
     proof: .none,
     event: .body("type"),
     delivery: [.digest],
-    registrationFields: [
-      "hookName", "events", "gerritBaseURL", "deleteHookOnFinish", "projects", "sslVerify",
-      "maxTries",
-    ],
-    credentialFields: ["auth"],
     shape: .gerrit
   )
 }

@@ -4,6 +4,7 @@ import JSON
 extension TestForgeServer {
   /// One hook or their list, as this forge has them.
   func hook(_ path: String, _ request: Request, _ body: JSON, _ state: inout State) -> Response {
+    if flavour == .gerrit { return remote(path, request, body, &state) }
     let word = flavour == .bitbucketserver ? "/webhooks" : "/hooks"
     guard let place = path.firstRange(of: word) else { return Self.message(404, "Not Found") }
     let list = String(path[..<place.upperBound])
@@ -48,6 +49,46 @@ extension TestForgeServer {
     }
   }
 
+  /// Gerrit's plugin `webhooks`: remotes by their names, in `…/PROJECT/remotes/NAME`.
+  private func remote(
+    _ path: String,
+    _ request: Request,
+    _ body: JSON,
+    _ state: inout State
+  ) -> Response {
+    let word = "/remotes"
+    guard path.hasPrefix("/config/server/webhooks~projects/"), let place = path.firstRange(of: word)
+    else { return Self.message(404, "Not found") }
+    let list = String(path[..<place.upperBound])
+    let name = APIRequest.decoded(String(path[place.upperBound...].dropFirst()))
+    let index = state.hooks[list]?.firstIndex { $0["name"] == .string(name) }
+    switch (request.head.method, name.isEmpty, index) {
+    case ("GET", true, _):
+      let members = (state.hooks[list] ?? []).map { hook in
+        var remote = hook
+        remote.set(nil, at: "name")
+        return JSON.Member(key: hook["name"]?.asString ?? "", value: remote)
+      }
+      return .json(200, JSON.object(members).encoded())
+    case ("PUT", false, let index):
+      guard body["url"]?.asString?.hasPrefix("http") == true else {
+        return Self.message(400, "url is missing")
+      }
+      var remote = body
+      remote.set(.string(name), at: "name")
+      if let index {
+        state.hooks[list]?[index] = remote
+      } else {
+        state.hooks[list, default: []].append(remote)
+      }
+      return .json(index == nil ? 201 : 200, body.encoded())
+    case ("DELETE", false, let index?):
+      state.hooks[list]?.remove(at: index)
+      return Response(status: 204)
+    default: return Self.message(404, "Not found")
+    }
+  }
+
   private static func id(_ hook: JSON) -> String {
     hook["uuid"]?.asString ?? hook["id"]?.wholeNumber.map(String.init) ?? ""
   }
@@ -58,6 +99,7 @@ extension TestForgeServer {
     case .gitlab: body["token"]?.asString
     case .bitbucket: body["secret"]?.asString
     case .bitbucketserver: body.at("configuration", "secret")?.asString
+    case .gerrit: nil
     }
   }
 
@@ -110,6 +152,7 @@ extension TestForgeServer {
     case .bitbucketserver:
       hook.set(JSON(id), at: "id")
       hook.set(["createdBy": "bitbucket"], at: "configuration")
+    case .gerrit: break
     }
     return hook
   }
@@ -138,6 +181,7 @@ extension TestForgeServer {
         answer.set(.string(next), at: "next")
       }
       return .json(200, answer.encoded())
+    case .gerrit: return Self.message(404, "Not found")
     case .bitbucketserver:
       let size = min(Int(query["limit"] ?? "") ?? 25, pageMax)
       let start = Int(query["start"] ?? "0") ?? 0

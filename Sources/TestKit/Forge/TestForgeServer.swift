@@ -8,7 +8,7 @@ import Synchronization
 package final class TestForgeServer: RequestHandler {
   /// Whose API it is.
   package enum Flavour: String, Sendable, CaseIterable {
-    case github, gitlab, gitea, bitbucket, bitbucketserver
+    case github, gitlab, gitea, bitbucket, bitbucketserver, gerrit
   }
 
   struct State {
@@ -64,6 +64,7 @@ package final class TestForgeServer: RequestHandler {
     case .gitea: "/api/v1"
     case .bitbucket: "/2.0"
     case .bitbucketserver: "/rest/api/1.0"
+    case .gerrit: "/a"
     }
   }
 
@@ -126,6 +127,7 @@ package final class TestForgeServer: RequestHandler {
       } else {
         response = hook(path, request, body, &state)
       }
+      if flavour == .gerrit, !response.body.isEmpty { response.body = guarded(response.body) }
       if flavour == .github {
         response.headers.add("X-RateLimit-Remaining", "\(state.callsLeft)")
       }
@@ -138,10 +140,11 @@ package final class TestForgeServer: RequestHandler {
     switch flavour {
     case .gitlab: return headers["PRIVATE-TOKEN"] == token
     case .gitea: return headers["Authorization"] == "token " + token
-    case .bitbucket:
+    case .bitbucket, .gerrit:
       let pair = Array("robot:\(token)".utf8)
       let basic = "Basic " + String(decoding: Base64.encode(pair[...]), as: UTF8.self)
-      return ["Bearer " + token, basic].contains(headers["Authorization"])
+      let isToken = flavour == .bitbucket && headers["Authorization"] == "Bearer " + token
+      return isToken || headers["Authorization"] == basic
     case .bitbucketserver: return headers["Authorization"] == "Bearer " + token
     case .github: return headers["Authorization"] == "Bearer " + token
     }
@@ -170,6 +173,9 @@ package final class TestForgeServer: RequestHandler {
     )
   }
 
+  /// Gerrit's answers are no scripts.
+  private func guarded(_ body: [UInt8]) -> [UInt8] { Array(")]}'\n".utf8) + body }
+
   static func message(_ status: Int, _ text: String) -> Response {
     .json(status, JSON.object([.init(key: "message", value: .string(text))]).encoded())
   }
@@ -192,6 +198,7 @@ package final class TestForgeServer: RequestHandler {
       (
         ["SUCCESSFUL", "FAILED", "INPROGRESS", "CANCELLED", "UNKNOWN"], ["state", "key", "url"], 255
       )
+    case .gerrit: ([], [], 0)
     }
   }
 

@@ -24,7 +24,7 @@ package struct CommitStatusSpec: ManifestBlock, Sendable {
   ]
 
   package init(from block: Block) {
-    forges = ForgeKind.allCases.compactMap { kind in
+    forges = ForgeKind.withStatuses.compactMap { kind in
       guard let own = block.block(kind.rawValue) else { return nil }
       let access = ForgeAccess(kind, from: own)
       own.finish()
@@ -41,7 +41,7 @@ package struct CommitStatusSpec: ManifestBlock, Sendable {
     forge = ForgeKind(rawValue: word)
     let kinds = forges.map(\.kind.rawValue)
     if kinds.isEmpty {
-      let all = ForgeKind.allCases.map(\.rawValue).joined(separator: ", ")
+      let all = ForgeKind.withStatuses.map(\.rawValue).joined(separator: ", ")
       block.error(nil, "found no forge, expected at least one of \(all)")
     } else if !word.isEmpty, !kinds.contains(word) {
       block.error(

@@ -1,3 +1,4 @@
+import Cluster
 package import ForgeAPI
 import HTTP
 import HTTPClient
@@ -12,6 +13,8 @@ package struct HookKeeper: Sendable {
   package let registration: HookRegistration
   /// What the forge signs with; nil: nothing.
   let secret: SecretSelector?
+  /// What the hook's URL carries as its `token`; nil: nothing.
+  private let queryToken: SecretSelector?
   let host: any SourceHost
   /// nil where nobody may call the forge.
   package let client: ForgeClient?
@@ -22,12 +25,14 @@ package struct HookKeeper: Sendable {
     _ name: EventSourceName,
     kind: String,
     secret: SecretSelector?,
+    queryToken: SecretSelector?,
     _ host: any SourceHost
   ) throws(SecretError) {
     self.name = name
     self.kind = kind
     self.registration = registration
     self.secret = secret
+    self.queryToken = queryToken
     self.host = host
     client = try registration.access.client(host.secrets) {
       (request) throws(OutboundError) in try await host.send(request)
@@ -42,10 +47,17 @@ package struct HookKeeper: Sendable {
     if let secret {
       value = try host.secrets.secret(name: secret.name, key: secret.key).reveal()
     }
-    var wish = HookWish(url: url, events: registration.events, secret: value)
+    var query = ""
+    if let queryToken {
+      let token = try host.secrets.secret(name: queryToken.name, key: queryToken.key).reveal()
+      query = "?token=" + percentEncoded(String(decoding: token, as: UTF8.self))
+    }
+    var wish = HookWish(url: url + query, events: registration.events, secret: value)
     wish.isActive = registration.isActive
     wish.contentType = registration.contentType
     wish.verifiesTLS = registration.verifiesTLS
+    wish.name = registration.name
+    wish.triesMax = registration.triesMax
     return wish
   }
 
@@ -96,6 +108,11 @@ package struct HookKeeper: Sendable {
     let url = registration.url ?? "https://THIS-HOST" + "/… (webhook.url and the endpoint)"
     let secretField = kind == "gitlab" ? "Secret token" : "Secret"
     var lines = ["URL: \(url)"]
+    if let queryToken {
+      let place = "the contents of the secret \(queryToken.name)/\(queryToken.key)"
+      lines.append("    with ?token= behind it and \(place)")
+    }
+    if let name = registration.name { lines.append("Name: \(name)") }
     switch registration.access.kind {
     case .github, .gitea:
       let form = "application/x-www-form-urlencoded"
@@ -106,7 +123,7 @@ package struct HookKeeper: Sendable {
     }
     if let secret {
       lines.append("\(secretField): the contents of the secret \(secret.name)/\(secret.key)")
-    } else {
+    } else if queryToken == nil {
       lines.append("\(secretField): none (anybody can send events here)")
     }
     lines.append("SSL verification: \(registration.verifiesTLS ? "on" : "off")")

@@ -9,6 +9,8 @@ package struct HookRecord: Sendable, Equatable {
   package let id: String
   /// Of the secret that the forge was given last, made with the installation's key.
   let secretDigest: String?
+  /// Where its deliveries went, without a token; nil in records of versions that did not say it.
+  let url: String?
   /// Whether the entry said that the hook goes with it.
   package let deletes: Bool
   /// Where the hook is and who may remove it; nil in records of versions that did not say it.
@@ -23,6 +25,7 @@ package struct HookRecord: Sendable, Equatable {
     self.target = target
     self.id = id
     self.secretDigest = secretDigest
+    url = registration.url
     deletes = registration.deletes
     access = registration.access.record
   }
@@ -35,6 +38,7 @@ package struct HookRecord: Sendable, Equatable {
     self.target = target
     self.id = id
     secretDigest = value["secret"]?.asString
+    url = value["url"]?.asString
     deletes = value["deletes"] == .bool(true)
     access = value["access"]
   }
@@ -48,6 +52,7 @@ package struct HookRecord: Sendable, Equatable {
   var value: JSON {
     var members = [JSON.Member(key: "id", value: .string(id))]
     if let secretDigest { members.append(.init(key: "secret", value: .string(secretDigest))) }
+    if let url { members.append(.init(key: "url", value: .string(url))) }
     members.append(.init(key: "deletes", value: .bool(deletes)))
     if let access { members.append(.init(key: "access", value: access)) }
     return .object(members)

@@ -14,6 +14,10 @@ package struct HookRegistration: Sendable {
   package let verifiesTLS: Bool
   /// Whether a hook goes when its target leaves the entry.
   package let deletes: Bool
+  /// What the hook is called where it has a name: at Gerrit.
+  package let name: String?
+  /// How often Gerrit tries a call; nil: as it is configured.
+  let triesMax: Int?
   /// Between two looks at a target.
   package let interval: Duration
 
@@ -43,10 +47,14 @@ package struct HookRegistration: Sendable {
     case .github: verifiesTLS = block.bool("insecure").map { !$0 } ?? true
     // Argo Events sends what is written, and false where nothing is.
     case .gitlab: verifiesTLS = block.bool("enableSSLVerification") ?? true
+    case .gerrit: verifiesTLS = block.bool("sslVerify") ?? true
     default: verifiesTLS = true
     }
+    let hookName = kind == .gerrit ? block.string("hookName") ?? "" : ""
+    name = hookName.isEmpty ? nil : hookName
+    triesMax = kind == .gerrit ? block.integer("maxTries", in: 1...100) : nil
     deletes = block.bool("deleteHookOnFinish") ?? false
-    let isOwnField = [.github, .gitlab, .bitbucket].contains(kind)
+    let isOwnField = [.github, .gitlab, .bitbucket, .gerrit].contains(kind)
     let place = isOwnField ? own : block
     interval = place?.duration("checkInterval") ?? .seconds(60)
     if !(Duration.seconds(1)...Duration.seconds(86_400)).contains(interval) {
@@ -66,6 +74,9 @@ package struct HookRegistration: Sendable {
       block.error(nil, "found '\(target.name)', which cannot name a repository")
     }
     guard access.login != nil else { return }
+    if access.kind == .gerrit, name == nil {
+      block.error("hookName", "found nothing, expected what the hook is called at Gerrit")
+    }
     if url == nil {
       let message = "hooks are registered only where webhook.url says how the forge reaches us"
       block.warning(access.loginField, message)
@@ -82,9 +93,10 @@ package struct HookRegistration: Sendable {
     }
   }
 
-  /// GitLab's projects may be numbers.
+  /// GitLab's projects may be numbers, and Gerrit's have no owner.
   private func isFit(_ name: String) -> Bool {
     isRepositoryName(name) || access.kind == .gitlab && Int(name) != nil
+      || access.kind == .gerrit && isRepositoryName("-/" + name)
   }
 
   private static func targetFields(_ kind: ForgeKind) -> String {
@@ -93,6 +105,7 @@ package struct HookRegistration: Sendable {
     case .gitlab: "expected projects or groups"
     case .bitbucket: "expected repositories"
     case .bitbucketserver: "expected repositories or projects"
+    case .gerrit: "expected projects"
     }
   }
 
@@ -149,6 +162,7 @@ package struct HookRegistration: Sendable {
         add(.repository, "\(key)/\(slug)")
       }
       for key in block.strings("projects") ?? [] { add(.organisation, key) }
+    case .gerrit: for name in block.strings("projects") ?? [] { add(.repository, name) }
     }
     return found
   }

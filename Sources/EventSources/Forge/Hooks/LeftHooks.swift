@@ -10,10 +10,13 @@ package struct LeftHooks: Sendable {
   package struct Hook: Sendable {
     package let name: EventSourceName
     package let record: HookRecord
+    /// Whether another entry has a hook for the same URL there: its name may have been changed.
+    let isTaken: Bool
 
     /// What becomes of it, for people.
     package var description: String {
-      record.deletes
+      if isTaken { return "hook \(record.id) stays: another entry has it now" }
+      return record.deletes
         ? "remove hook \(record.id): its entry left the manifests"
         : "hook \(record.id) stays: its entry left the manifests without deleteHookOnFinish"
     }
@@ -25,11 +28,17 @@ package struct LeftHooks: Sendable {
 
   /// - Parameters:
   ///   - places: what each entry noted.
-  ///   - kept: entries that keep their hooks themselves.
-  package init(_ places: [EventSourceName: [String: JSON]], kept: Set<EventSourceName>) {
+  ///   - keepers: of all entries; those whose hooks are managed keep them themselves.
+  package init(_ places: [EventSourceName: [String: JSON]], keepers: [HookKeeper]) {
+    let managed = keepers.filter(\.registration.isManaged)
+    let kept = Set(managed.map(\.name))
     hooks = places.filter { !kept.contains($0.key) }
       .sorted { "\($0.key)" < "\($1.key)" }
-      .flatMap { name, places in HookRecord.all(in: places).map { Hook(name: name, record: $0) } }
+      .flatMap { name, places in
+        HookRecord.all(in: places).map { record in
+          Hook(name: name, record: record, isTaken: managed.contains { $0.has(record) })
+        }
+      }
   }
 
   /// Removes those that are to go, and forgets all; goes on until it is done or cancelled.
@@ -55,7 +64,7 @@ extension LeftHooks.Hook {
   /// - Returns: whether nothing is left to be done.
   fileprivate func end(_ host: any SourceHost) async -> Bool {
     if Task.isCancelled { return false }
-    if record.deletes {
+    if record.deletes, !isTaken {
       do throws(ForgeError) {
         guard let client = try record.client(host) else {
           throw ForgeError(.refused(status: 0), "the log does not say who may call the forge")
@@ -90,6 +99,16 @@ extension LeftHooks.Hook {
   ) {
     let about = [("source", "\(name)"), ("target", record.target.description)]
     host.log(level, message, about + fields)
+  }
+}
+
+extension HookKeeper {
+  /// Whether the hook of a record would be taken for this entry's.
+  fileprivate func has(_ record: HookRecord) -> Bool {
+    let access = registration.access
+    return record.access?["kind"] == .string(access.kind.rawValue)
+      && record.access?["root"] == access.root.map { .string($0) }
+      && registration.targets.contains(record.target) && record.url == registration.url
   }
 }
 
