@@ -81,8 +81,8 @@ import Testing
   private func push(_ event: JSON, _ key: String) -> JSON? { event["data"]?["push"]?[key] }
 
   @Test("a push through a file is one event with its commits and paths, and fires on paths")
-  func file() throws {
-    try withFolder { folder in
+  func file() async throws {
+    try await withTemporaryFolder { folder in
       let place = try Place(folder)
       let program = try Program(folder, ["--console", "127.0.0.1:0"])
       try place.commit("app/a b\u{e4}.txt", "1")
@@ -109,8 +109,8 @@ import Testing
   }
 
   @Test("pushes while nothing listens wait in order; a ref that moved without a hook is a gap")
-  func waiting() throws {
-    try withFolder { folder in
+  func waiting() async throws {
+    try await withTemporaryFolder { folder in
       let place = try Place(folder)
       for number in 1...3 {
         try place.commit("app/n", "\(number)")
@@ -139,8 +139,8 @@ import Testing
   }
 
   @Test("a hook of somebody else is refused, or run first")
-  func foreign() throws {
-    try withFolder { folder in
+  func foreign() async throws {
+    try await withTemporaryFolder { folder in
       let place = try Place(folder, installs: false)
       let hook = place.bare + "/hooks/post-receive"
       try write("#!/bin/sh\ncat > \(folder)/seen\n", hook)
@@ -158,10 +158,10 @@ import Testing
   }
 
   @Test("pushes under kill -9 of the bus are each one event, in order")
-  func killed() throws {
+  func killed() async throws {
     let pushes = setting("SIGNALBOX_GIT_PUSHES", 12)
     var random = Seeded(UInt64(setting("SIGNALBOX_SEED", 11)))
-    try withFolder { folder in
+    try await withTemporaryFolder { folder in
       let place = try Place(folder)
       var program = try Program(folder, ["--console", "127.0.0.1:0"])
       var kills = 0
@@ -191,8 +191,8 @@ import Testing
   @Test(
     "hooks hand pushes over https to a program elsewhere, with a token, and keep what it misses"
   )
-  func handOver() throws {
-    try withFolder { folder in
+  func handOver() async throws {
+    try await withTemporaryFolder { folder in
       let place = try Place(folder, installs: false)
       let port = try freePort()
       for (name, text) in [
@@ -251,8 +251,8 @@ import Testing
   }
 
   @Test("a gate lets in what its expression allows, and nothing while nobody can be asked")
-  func gate() throws {
-    try withFolder { folder in
+  func gate() async throws {
+    try await withTemporaryFolder { folder in
       let place = try Place(folder, installs: false)
       try place.install(["--gate"])
       func refused() throws -> String {
@@ -291,8 +291,8 @@ import Testing
   }
 
   @Test("a push over ssh and one over smart HTTP behind nginx are told like one through a file")
-  func transports() throws {
-    try withFolder { folder in
+  func transports() async throws {
+    try await withTemporaryFolder { folder in
       let place = try Place(folder)
       let program = try Program(folder, ["--console", "127.0.0.1:0"])
       var wanted = 0
@@ -320,15 +320,15 @@ import Testing
   }
 
   @Test("a repository without a hook is asked for its refs")
-  func polling() throws {
-    try withFolder { folder in
+  func polling() async throws {
+    try await withTemporaryFolder { folder in
       try asked(folder) { "url: \"file://\($0)\"" }
     }
   }
 
   @Test("one is asked over https, its certificate verified by the file of the manifest")
-  func pollingHTTPS() throws {
-    try withFolder { folder in
+  func pollingHTTPS() async throws {
+    try await withTemporaryFolder { folder in
       guard let server = try SmartHTTPServer(folder, isEncrypted: true) else { return }
       try asked(folder) { _ in
         "url: \"\(server.url("bare.git"))\", caFile: \(folder)/authority.pem"
@@ -339,8 +339,8 @@ import Testing
   }
 
   @Test("one is asked over ssh, with a key and a host that the manifest names")
-  func pollingSSH() throws {
-    try withFolder { folder in
+  func pollingSSH() async throws {
+    try await withTemporaryFolder { folder in
       guard let server = try SSHServer(folder) else { return }
       let files = try server.clientFiles()
       try asked(folder) { bare in
@@ -400,14 +400,6 @@ import Testing
     let event = try #require(events.first)
     #expect(push(event, "branch") == "main" && push(event, "truncated") == true)
     #expect(program.end() == 0)
-  }
-
-  /// A folder that is gone afterwards.
-  private func withFolder(_ body: (String) throws -> Void) throws {
-    let folder = FileManager.default.temporaryDirectory.path + "/signalbox-git-\(UUID())"
-    try Files.makeFolder(folder)
-    defer { try? Files.remove(folder) }
-    try body(folder)
   }
 }
 

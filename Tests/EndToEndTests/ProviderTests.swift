@@ -109,48 +109,47 @@ import Testing
   }
 
   @Test("manifests that differ only in the provider drive the same sensor and the same tests")
-  func providers() throws {
+  func providers() async throws {
     var seen: [String: String] = [:]
     var texts: Set<String> = []
     for kind in Self.bodies.keys.sorted() {
-      let folder = FileManager.default.temporaryDirectory.path + "/signalbox-forge-\(UUID())"
-      try Files.makeFolder(folder)
-      defer { try? Files.remove(folder) }
-      let port = try freePort()
-      let (source, sensor) = manifests(kind, port: port)
-      texts.insert(
-        source.replacing("\(kind):\n", with: "PROVIDER:\n").replacing("\(port)", with: "PORT")
-          + sensor
-      )
-      try write(source, folder + "/manifests/source.yaml")
-      try write(sensor, folder + "/manifests/sensor.yaml")
-      try write("canary", folder + "/secrets/forge/secret")
-      let tested = try signalbox(["test", folder + "/manifests/sensor.yaml"])
-      #expect(tested.status == 0, "\(kind): \(tested.output)")
-      let program = try Program(folder, ["--console", "127.0.0.1:0"])
-      let body = Array((Self.bodies[kind] ?? "").utf8)
-      let code = hexadecimal(HMACKey(Array("canary".utf8)).code(body))
-      let lines =
-        [
-          "POST /push HTTP/1.1", "Host: x", "Content-Type: application/json",
-          "Content-Length: \(body.count)", "Connection: close",
-          "\(Self.signatures[kind] ?? "")\(code)",
-        ] + (Self.headers[kind] ?? [])
-      let head = Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
-      let answer = try Socket.exchange(head + body, port: port)
-      #expect(String(decoding: answer, as: UTF8.self).hasPrefix("HTTP/1.1 202"), "\(kind)")
-      let deadline = MonotonicTime.now() + .seconds(30)
-      while seen[kind] == nil, MonotonicTime.now() < deadline {
-        let events = try signalbox([
-          "events", "--json", "--source", "outcomes", "--data", folder + "/data",
-        ])
-        for line in events.output.split(separator: "\n") {
-          let outcome = try JSON(parsing: Array(line.utf8))
-          if let output = outcome.at("data", "result", "output")?.asString { seen[kind] = output }
+      try await withTemporaryFolder { folder in
+        let port = try freePort()
+        let (source, sensor) = manifests(kind, port: port)
+        texts.insert(
+          source.replacing("\(kind):\n", with: "PROVIDER:\n").replacing("\(port)", with: "PORT")
+            + sensor
+        )
+        try write(source, folder + "/manifests/source.yaml")
+        try write(sensor, folder + "/manifests/sensor.yaml")
+        try write("canary", folder + "/secrets/forge/secret")
+        let tested = try signalbox(["test", folder + "/manifests/sensor.yaml"])
+        #expect(tested.status == 0, "\(kind): \(tested.output)")
+        let program = try Program(folder, ["--console", "127.0.0.1:0"])
+        let body = Array((Self.bodies[kind] ?? "").utf8)
+        let code = hexadecimal(HMACKey(Array("canary".utf8)).code(body))
+        let lines =
+          [
+            "POST /push HTTP/1.1", "Host: x", "Content-Type: application/json",
+            "Content-Length: \(body.count)", "Connection: close",
+            "\(Self.signatures[kind] ?? "")\(code)",
+          ] + (Self.headers[kind] ?? [])
+        let head = Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
+        let answer = try Socket.exchange(head + body, port: port)
+        #expect(String(decoding: answer, as: UTF8.self).hasPrefix("HTTP/1.1 202"), "\(kind)")
+        let deadline = MonotonicTime.now() + .seconds(30)
+        while seen[kind] == nil, MonotonicTime.now() < deadline {
+          let events = try signalbox([
+            "events", "--json", "--source", "outcomes", "--data", folder + "/data",
+          ])
+          for line in events.output.split(separator: "\n") {
+            let outcome = try JSON(parsing: Array(line.utf8))
+            if let output = outcome.at("data", "result", "output")?.asString { seen[kind] = output }
+          }
+          _ = poll(nil, 0, 20)
         }
-        _ = poll(nil, 0, 20)
+        #expect(program.end() == 0)
       }
-      #expect(program.end() == 0)
     }
     #expect(texts.count == 1)
     #expect(Set(seen.values) == ["acme/shop main \(Self.commit) Sell true ann\n"])

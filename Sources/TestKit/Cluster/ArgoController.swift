@@ -44,7 +44,8 @@ package final class ArgoController: Sendable {
     self.cluster = cluster
     loop = try EventLoop(name: "argo-controller")
     state = Mutex(State(random: Seeded(seed), script: script))
-    let task = Task { [weak self, loop] in
+    // On a thread of its own: tests that wait for a process keep those that tasks share.
+    let task = Task(executorPreference: loop) { @concurrent [weak self, loop] in
       while let isStopping = self?.step(), !isStopping {
         await loop.sleep(for: .milliseconds(2))
       }
