@@ -110,10 +110,14 @@ private struct SmallBroker: CampaignBrokers {
 
   func cut() { proxy.cut() }
 
+  /// Nobody may write while it stops: from its last write to disk until its end, for up to a second
+  /// and a half, it acknowledges messages and forgets them.
   func restart(afterMilliseconds wait: Int32) throws {
+    proxy.interrupt()
     broker.stop()
     _ = poll(nil, 0, wait)
     try broker.start()
+    proxy.accept(true)
   }
 
   func end() { proxy.close() }
@@ -158,8 +162,7 @@ private struct MockBroker: CampaignBrokers {
   func cut() { restart(afterMilliseconds: 0) }
 
   func restart(afterMilliseconds wait: Int32) {
-    proxy.accept(false)
-    proxy.cut()
+    proxy.interrupt()
     _ = poll(nil, 0, wait + 300)
     proxy.accept(true)
   }
@@ -213,7 +216,7 @@ private struct Campaign {
       _ = poll(nil, 0, Int32.random(in: 0...400, using: &random))
       try fault(programs, &random)
     }
-    let lagSeconds = try awaitEnd(sent)
+    let lagSeconds = try awaitEnd(programs, sent)
     for program in programs { #expect(program.end() == 0, "seed \(seed): \(program.printed)") }
     try check(programs, sent, lagSeconds)
   }
@@ -233,7 +236,7 @@ private struct Campaign {
   }
 
   /// Waits until the group has committed everything and each message has come out.
-  private func awaitEnd(_ sent: Int) throws -> Double {
+  private func awaitEnd(_ programs: [KafkaInstallation], _ sent: Int) throws -> Double {
     let began = MonotonicTime.now()
     try waitUntil(seconds: 60, "lag 0") {
       let committed = try Tools.foreign("committed", brokers.address, group, topic)
@@ -242,10 +245,37 @@ private struct Campaign {
     }
     let lagSeconds = (MonotonicTime.now() - began).inSeconds
     #expect(lagSeconds < 30, "seed \(seed): lag went on for \(lagSeconds) s")
-    try waitUntil(seconds: 60, "a key for each message") {
-      Set(header("idempotency-key", of: try dumped(brokers.address, target))).count >= sent
+    var written: [JSON] = []
+    try waitUntil(
+      seconds: 60,
+      "a key for each message; without one are \(fates(of: programs, without: written))"
+    ) {
+      written = try dumped(brokers.address, target)
+      return Set(header("idempotency-key", of: written)).count >= sent
     }
     return lagSeconds
+  }
+
+  /// What the programs know of the firings whose key is not at the target: where a broker has lost
+  /// what it acknowledged, they succeeded.
+  private func fates(of programs: [KafkaInstallation], without written: [JSON]) -> String {
+    let keys = Set(header("idempotency-key", of: written))
+    return programs.enumerated().map { number, program in
+      let events = (try? program.events()) ?? []
+      let outcomes = events.filter { $0.type.hasPrefix("signalbox.outcome.") }
+      let keyless = outcomes.compactMap { outcome -> String? in
+        guard case .string(let firing)? = (try? JSON(parsing: outcome.data))?["firing"] else {
+          return nil
+        }
+        let key = String(decoding: Base64.encode(Array(firing.utf8)[...]), as: UTF8.self)
+        return keys.contains(key) ? nil : String(decoding: outcome.data, as: UTF8.self)
+      }
+      return "program \(number) \(program.isRunning ? "runs" : "has ended"), "
+        + "\(events.count { $0.type == "kafka" }) messages, "
+        + "\(outcomes.count) outcomes, \(keyless.count) of them without a key, "
+        + "the first \(keyless.prefix(5))"
+    }
+    .joined(separator: "; ")
   }
 
   private func check(_ programs: [KafkaInstallation], _ sent: Int, _ lagSeconds: Double) throws {

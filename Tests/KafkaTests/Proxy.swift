@@ -1,3 +1,4 @@
+import Dispatch
 import Glibc
 import Posix
 import Synchronization
@@ -24,6 +25,18 @@ final class KafkaProxy: Sendable {
 
   /// Cuts every connection; new ones are accepted.
   func cut() { loop.post { [core] in core.cut() } }
+
+  /// Cuts every connection and takes no new ones until `accept(true)`; once it returns nothing
+  /// passes any more.
+  func interrupt() {
+    let isDone = DispatchSemaphore(value: 0)
+    loop.post { [core] in
+      core.isAccepting = false
+      core.cut()
+      isDone.signal()
+    }
+    isDone.wait()
+  }
 
   /// While false, new connections are closed at once.
   func accept(_ isAccepting: Bool) { loop.post { [core] in core.isAccepting = isAccepting } }
