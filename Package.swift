@@ -160,7 +160,7 @@ let package = Package(
       "EventSourcesTests",
       [
         "EventSources", "Plugin", "Expression", "Manifest", "HTTP", "HTTPClient", "Event", "JSON",
-        "Cluster", "Posix", "TLS", "ForgeAPI", "TestKit",
+        "Cluster", "Posix", "TLS", "ForgeAPI", "KafkaClient", "TestKit",
       ]
     ),
     tests(
@@ -188,8 +188,8 @@ let package = Package(
     tests(
       "KafkaTests",
       [
-        "KafkaClient", "CRdKafka", "Posix", "TLS", "JSON", "Event", "Bus", "EventLog", "TestKit",
-        "signalbox",
+        "KafkaClient", "CRdKafka", "EventSources", "Plugin", "Manifest", "Expression", "HTTPClient",
+        "Posix", "TLS", "JSON", "Event", "Bus", "EventLog", "TestKit", "signalbox",
       ]
     ),
     tests("ObserveTests", ["Observe", logging]),

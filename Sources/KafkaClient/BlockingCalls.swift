@@ -63,6 +63,12 @@ package struct KafkaMarks: Sendable, Equatable {
   package let high: Int64
   /// Where the group goes on; nil when it has not committed anything.
   package let committed: Int64?
+
+  package init(low: Int64, high: Int64, committed: Int64?) {
+    self.low = low
+    self.high = high
+    self.committed = committed
+  }
 }
 
 extension EventLoop {

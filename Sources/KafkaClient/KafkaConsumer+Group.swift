@@ -81,11 +81,15 @@ extension KafkaConsumer {
 
   /// Stops reading without leaving the group, or goes on.
   package func pause(_ isPaused: Bool) {
-    let list = PartitionList(Array(assigned))
     if isPaused {
+      paused.formUnion(assigned)
+      let list = PartitionList(Array(assigned))
       unsafe rd_kafka_pause_partitions(handle.raw, list.raw)
     } else {
+      // Also those that were given up meanwhile: librdkafka would remember when they come back.
+      let list = PartitionList(Array(paused))
       unsafe rd_kafka_resume_partitions(handle.raw, list.raw)
+      paused = []
     }
   }
 

@@ -49,15 +49,16 @@ package actor KafkaConsumer {
   private var polledAt = MonotonicTime.now()
   var keepAlive: EventLoop.Timer?
   private let keepAliveInterval: Duration
-  /// Names by librdkafka's handle of the topic, so that they are not copied for each message of a
-  /// batch. In between, the handle may become another topic's.
-  private var topicNames: [UInt: String] = [:]
+  /// librdkafka's handle of the last message's topic and its name, which is not copied for each
+  /// message of a batch. In between, the handle may become another topic's.
+  private var topic: (handle: UInt, name: String)?
   var commits: [Int: (CheckedContinuation<KafkaError?, Never>, EventLoop.Timer)] = [:]
   var commitNumber = 0
   var toCommit: [KafkaPartition: Int64] = [:]
   var committing: [KafkaPartition: Int64] = [:]
   var commitUnderWay: Int?
   var assigned: Set<KafkaPartition> = []
+  var paused: Set<KafkaPartition> = []
   var isMember = false
   /// Whether the group gave partitions at least once, be it none.
   private(set) var wasAssigned = false
@@ -122,7 +123,7 @@ package actor KafkaConsumer {
   /// - Parameters:
   ///   - messages: at most so many at once; with 0 messages stay where they are.
   ///   - bytes: no further message once keys and values are so many bytes.
-  ///   - wait: how long to wait at most; nil: until something comes.
+  ///   - wait: how long to wait at most; zero: not at all; nil: until something comes.
   package func next(
     messages: Int,
     bytes: Int,
@@ -131,6 +132,7 @@ package actor KafkaConsumer {
     precondition(waiter == nil, "a consumer has one reader")
     if isClosed { return .failed(.closed) }
     if let news = collect(messages, bytes) { return news }
+    if wait == .zero { return .nothing }
     return await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         if Task.isCancelled { return continuation.resume(returning: .nothing) }
@@ -164,7 +166,7 @@ package actor KafkaConsumer {
   private func collect(_ messagesMax: Int, _ bytesMax: Int) -> KafkaNews? {
     if let fatal = handle.fatal { return .failed(fatal) }
     polledAt = .now()
-    topicNames.removeAll(keepingCapacity: true)
+    topic = nil
     var messages: [KafkaMessage] = []
     var bytes = 0
     while messagesMax == 0 || (messages.count < messagesMax && bytes < bytesMax) {
@@ -265,11 +267,11 @@ package actor KafkaConsumer {
     }
   }
 
-  @unsafe private func topicName(_ topic: OpaquePointer?) -> String {
-    let address = UInt(bitPattern: topic)
-    if let known = topicNames[address] { return known }
-    let name = unsafe String(cString: rd_kafka_topic_name(topic))
-    topicNames[address] = name
+  @unsafe private func topicName(_ raw: OpaquePointer?) -> String {
+    let handle = UInt(bitPattern: raw)
+    if let topic, topic.handle == handle { return topic.name }
+    let name = unsafe String(cString: rd_kafka_topic_name(raw))
+    topic = (handle, name)
     return name
   }
 

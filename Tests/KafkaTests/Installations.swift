@@ -9,11 +9,14 @@ import TestKit
 /// The real binary with manifests of its own; killed and started again as a test likes.
 final class KafkaInstallation {
   let folder: String
+  private let console: Int
   private var program: RunningProgram?
   private var starts = 0
 
-  init(_ folder: String, _ manifests: String) throws {
+  /// - Parameter console: the port of its console; 0: any.
+  init(_ folder: String, _ manifests: String, console: Int = 0) throws {
     self.folder = folder
+    self.console = console
     try Files.makeFolder(folder + "/manifests")
     try Files.makeFolder(folder + "/secrets")
     try Files.writeDurably(Array(manifests.utf8), to: folder + "/manifests/all.yaml")
@@ -28,7 +31,7 @@ final class KafkaInstallation {
     starts += 1
     let options = [
       "run", folder + "/manifests", "--data", folder + "/data", "--secrets", folder + "/secrets",
-      "--listen", "127.0.0.1", "--console", "127.0.0.1:0", "--log-level", "warning",
+      "--listen", "127.0.0.1", "--console", "127.0.0.1:\(console)", "--log-level", "warning",
     ]
     let program = try RunningProgram(
       builtProgram("signalbox"),

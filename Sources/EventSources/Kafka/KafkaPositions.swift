@@ -8,6 +8,14 @@ struct KafkaPosition: Equatable {
   var next: Int64
   /// How often the partition was created anew under our eyes.
   var epoch: Int
+
+  /// Accounts for the message at `offset` and all before it.
+  /// - Returns: false for one that is on the log.
+  mutating func take(_ offset: Int64) -> Bool {
+    guard offset >= next else { return false }
+    next = offset + 1
+    return true
+  }
 }
 
 /// Where reading begins in a partition, and what has to be said about it.
@@ -71,17 +79,9 @@ struct KafkaPositions {
     return KafkaStart(position: position, isNew: position != own)
   }
 
-  /// The epoch of a message that is not on the log; nil for one that is.
-  func epoch(of message: KafkaMessage) -> Int? {
-    guard let position = known[message.place] else { return 0 }
-    return message.offset >= position.next ? position.epoch : nil
-  }
-
-  /// Everything of `place` up to `offset` is accounted for.
-  mutating func pass(_ place: KafkaPartition, _ offset: Int64) {
-    let position = known[place]
-    guard offset >= position?.next ?? 0 else { return }
-    known[place] = KafkaPosition(next: offset + 1, epoch: position?.epoch ?? 0)
+  /// What is known of `place`; where that is nothing, every message of it is new.
+  func position(of place: KafkaPartition) -> KafkaPosition {
+    known[place] ?? KafkaPosition(next: 0, epoch: 0)
   }
 
   mutating func set(_ place: KafkaPartition, _ position: KafkaPosition) { known[place] = position }

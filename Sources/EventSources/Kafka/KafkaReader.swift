@@ -5,20 +5,26 @@ import Plugin
 import Posix
 
 /// Reads with one consumer until it fails or the task is cancelled.
+///
+/// While the log takes one batch the next is read and made into events; it is handed over once the
+/// one before it is durable, because a log that is full may refuse one and take the next.
 final class KafkaReader {
-  private let spec: KafkaSpec
+  let spec: KafkaSpec
   private let settings: KafkaSettings
-  private let name: EventSourceName
-  private let host: any SourceHost
-  private let consumer: KafkaConsumer
-  private var positions: KafkaPositions
-  private var assigned: Set<KafkaPartition> = []
+  let name: EventSourceName
+  let host: any SourceHost
+  let consumer: KafkaConsumer
+  /// By what is durable.
+  var positions: KafkaPositions
+  /// What the log is taking.
+  var flight: Flight?
+  var assigned: Set<KafkaPartition> = []
   /// Assigned by the group while a batch waited for the log.
-  private var waiting: [KafkaPartition]?
+  var waiting: [KafkaPartition]?
   private var pace: Pace?
-  private var payloads: KafkaPayloads
+  var payloads: KafkaPayloads
   /// What the ids of its events begin with, before the topic.
-  private let idStart: String
+  let idStart: String
   private var lookedAt = MonotonicTime.now()
 
   private static let batchMessages = 4096
@@ -55,9 +61,11 @@ final class KafkaReader {
       while !Task.isCancelled {
         if try await !step() { break }
       }
+      try await land()
       await commit(Array(assigned))
       return nil
     } catch {
+      _ = await flight?.append.value
       return error
     }
   }
@@ -67,25 +75,37 @@ final class KafkaReader {
     let news = await consumer.next(
       messages: min(pace?.batch ?? Self.batchMessages, Self.batchMessages),
       bytes: Self.batchBytes,
-      within: .seconds(5)
+      within: flight == nil ? .seconds(5) : .zero
     )
-    switch news {
-    case .messages(let messages):
+    if case .messages(let messages) = news {
       try await store(messages)
-      if let wait = pace?.wait(after: messages.count, at: .now()) { await host.sleep(for: wait) }
+      if let wait = pace?.wait(after: messages.count, at: .now()) {
+        try await land()
+        await host.sleep(for: wait)
+      }
+    } else {
+      // It speaks of where reading is, and whoever takes a partition goes on where we say.
+      try await land()
+      try await take(news)
+    }
+    // Whatever waited for the log.
+    while let places = waiting {
+      waiting = nil
+      try await land()
+      try await assign(places)
+    }
+    return look()
+  }
+
+  private func take(_ news: KafkaNews) async throws {
+    switch news {
     case .assigned(let places): try await assign(places)
     case .revoked(let places, let isLost): try await revoke(places, isLost: isLost)
     case .unreadable(let offset, let error): try await stepOver(offset, error)
     case .outOfRange(let offset): try await assign([offset.place])
     case .failed(let error): throw error
-    case .nothing: break
+    case .messages, .nothing: break
     }
-    // Whatever waited for the log.
-    if let places = waiting {
-      waiting = nil
-      try await assign(places)
-    }
-    return look()
   }
 
   /// Every few seconds: shows how far behind it is, and asks whether a secret has changed.
@@ -133,7 +153,7 @@ final class KafkaReader {
     await showLag(places)
   }
 
-  private func revoke(_ places: [KafkaPartition], isLost: Bool) async throws {
+  func revoke(_ places: [KafkaPartition], isLost: Bool) async throws {
     if !isLost { await commit(places) }
     assigned.subtract(places)
     try await consumer.unassign(places)
@@ -164,7 +184,7 @@ final class KafkaReader {
     )
   }
 
-  private func coordinates(_ offset: KafkaOffset) -> [JSON.Member] {
+  func coordinates(_ offset: KafkaOffset) -> [JSON.Member] {
     [
       .init(key: "topic", value: .string(offset.place.topic)),
       .init(key: "partition", value: JSON(Int(offset.place.partition))),
@@ -179,187 +199,5 @@ final class KafkaReader {
       // The position is on the log; the group learns it with the next batch.
       host.show(.errors(error.name), from: name)
     }
-  }
-
-  // MARK: Messages
-
-  private func store(_ messages: [KafkaMessage]) async throws {
-    var next = positions
-    var events: [Event] = []
-    events.reserveCapacity(messages.count)
-    let now = host.now()
-    for message in messages {
-      guard let epoch = next.epoch(of: message) else {
-        host.show(.skipped, from: name)
-        continue
-      }
-      events.append(event(message, epoch, now))
-      next.pass(message.place, message.offset)
-    }
-    let places = Set(messages.map(\.place))
-    try await append(events, next.places(of: places), in: places)
-    // Partitions that were taken away meanwhile begin where somebody else says.
-    for place in places where assigned.contains(place) {
-      if let position = next.known[place] { positions.set(place, position) }
-    }
-    let kept = places.filter { assigned.contains($0) }
-    if case .group = spec.reading { await consumer.commitLater(positions.offsets(of: kept)) }
-    await showLag(kept)
-  }
-
-  /// Notes that a message cannot be read and goes on behind it. Brokers send whole batches: when the
-  /// next message is of the same one it is said to be unreadable in its turn, so that nothing is
-  /// stepped over that could have been read, and nothing without a record.
-  private func stepOver(_ offset: KafkaOffset, _ error: KafkaError) async throws {
-    let place = offset.place
-    guard assigned.contains(place) else { return }
-    host.show(.errors(error.name), from: name)
-    let position = positions.known[place]
-    let here = KafkaOffset(place, max(offset.offset, position?.next ?? 0))
-    var next = positions
-    next.pass(place, here.offset)
-    let notice = unreadable(here, position?.epoch ?? 0, error.description)
-    try await append([notice], next.places(of: [place]), in: [place])
-    guard assigned.contains(place) else { return }
-    positions = next
-    let others = positions.offsets(of: assigned.subtracting([place]))
-    try await consumer.assign(positions.offsets(of: [place]), others: others)
-    if case .group = spec.reading { await consumer.commitLater(positions.offsets(of: [place])) }
-  }
-
-  private func event(_ message: KafkaMessage, _ epoch: Int, _ now: Timestamp) -> Event {
-    let offset = KafkaOffset(message.place, message.offset)
-    do throws(JSONError) {
-      let data = try payloads.payload(message)
-      // Base64 and attributes make an event larger than its message.
-      if data.count <= Event.Limits.dataBytes - (1 << 16) {
-        var id = "\(idStart)\(message.topic):\(message.partition):\(message.offset)"
-        if epoch > 0 { id += "@\(epoch)" }
-        return Event(
-          id: id,
-          namespace: name.namespace,
-          bus: name.bus,
-          source: name.source,
-          type: KafkaSource.kind,
-          subject: name.event,
-          time: now,
-          data: data,
-          cause: cause(message)
-        )
-      }
-      host.show(.errors("tooLarge"), from: name)
-      return unreadable(offset, epoch, "the event would be larger than the bus takes")
-    } catch {
-      host.show(.errors("body"), from: name)
-      return unreadable(offset, epoch, "the body is not JSON: byte \(error.offset)")
-    }
-  }
-
-  private func unreadable(_ offset: KafkaOffset, _ epoch: Int, _ why: String) -> Event {
-    host.notice(
-      "source-unreadable",
-      id: "\(offset.place)@\(epoch):\(offset.offset)",
-      coordinates(offset) + [.init(key: "reason", value: .string(why))],
-      about: name
-    )
-  }
-
-  /// The firing of ours that wrote the message.
-  private func cause(_ message: KafkaMessage) -> Cause? {
-    let sent = message.headers.filter { $0.name == "signalbox-cause" }
-    guard sent.count == 1, let value = sent[0].value else { return nil }
-    return host.cause(verifying: String(decoding: value, as: UTF8.self))
-  }
-
-  // MARK: The log
-
-  /// Appends, however long the log takes: meanwhile the partitions rest and the group is answered.
-  /// - Parameter places: of the messages; when the group takes them all, the batch is given up.
-  private func append(
-    _ events: [Event],
-    _ notes: [SourcePlace],
-    in places: Set<KafkaPartition> = []
-  ) async throws {
-    var wait = Duration.milliseconds(100)
-    var isPaused = false
-    while true {
-      do throws(SinkError) {
-        _ = try await host.append(events, places: notes, from: name)
-        break
-      } catch {
-        if case .tooLarge = error {
-          throw KafkaError(code: 10, message: "an event is larger than the log takes")
-        }
-      }
-      if Task.isCancelled { throw KafkaError.cancelled }
-      if !isPaused {
-        isPaused = true
-        await consumer.pause(true)
-        host.log(
-          .warning,
-          "the log takes nothing; reading pauses",
-          [("source", name.description)]
-        )
-      }
-      try await serve(within: wait)
-      // Somebody else reads them now, from before this batch.
-      if !places.isEmpty, places.isDisjoint(with: assigned) { break }
-      wait = min(wait * 2, .seconds(5))
-    }
-    if isPaused { await consumer.pause(false) }
-  }
-
-  /// Answers the group while messages rest.
-  private func serve(within wait: Duration) async throws {
-    let deadline = MonotonicTime.now() + wait
-    while MonotonicTime.now() < deadline, !Task.isCancelled {
-      let left = deadline - MonotonicTime.now()
-      switch await consumer.next(messages: 0, bytes: 0, within: left) {
-      case .assigned(let places): waiting = (waiting ?? []) + places
-      case .revoked(let places, let isLost):
-        waiting?.removeAll { places.contains($0) }
-        try await revoke(places, isLost: isLost)
-      case .failed(let error): throw error
-      case .outOfRange(let offset): waiting = (waiting ?? []) + [offset.place]
-      case .messages, .unreadable, .nothing: break
-      }
-    }
-  }
-
-  private func showLag(_ places: some Sequence<KafkaPartition>) async {
-    for place in places {
-      guard let end = await consumer.end(of: place), let next = positions.known[place]?.next else {
-        continue
-      }
-      host.show(.number("lag", of: place.description, Double(max(0, end - next))), from: name)
-    }
-  }
-}
-
-/// Spreads events over time: at most so many in a second, a tenth of that at once.
-struct Pace {
-  private let perSecond: Int
-  private var nextAt: MonotonicTime?
-
-  init(perSecond: Int) { self.perSecond = perSecond }
-
-  var batch: Int { max(1, perSecond / 10) }
-
-  /// How long to wait until more may be read.
-  mutating func wait(after count: Int, at now: MonotonicTime) -> Duration? {
-    let from = max(nextAt ?? now, now)
-    let next = from + .nanoseconds(Int64(count) * 1_000_000_000 / Int64(perSecond))
-    nextAt = next
-    return next > now ? next - now : nil
-  }
-}
-
-/// The numbers of librdkafka's statistics that an operator looks for.
-func kafkaStatistics(_ json: String) -> [(String, Double)] {
-  guard let all = try? JSON(parsing: Array(json.utf8)) else { return [] }
-  let names = ["replyq", "msg_cnt", "tx_bytes", "rx_bytes", "txmsgs", "rxmsgs"]
-  return names.compactMap { name in
-    guard case .number(let text)? = all[name], let value = Double(text) else { return nil }
-    return (name, value)
   }
 }

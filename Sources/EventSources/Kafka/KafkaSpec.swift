@@ -31,8 +31,6 @@ package struct KafkaSpec: ManifestBlock, Sendable {
     // Sarama's default, so that a group's partitions move as fast as its author is used to.
     connection.set("session.timeout.ms", "10000")
     connection.set("topic.metadata.refresh.interval.ms", "30000")
-    // What waits in memory; librdkafka's own default is four times that.
-    connection.set("queued.max.messages.kbytes", "16384")
     connection.set("statistics.interval.ms", "15000")
     var fromOldest = false
     reading = Self.reading(block, self.topics, &connection, &fromOldest)
