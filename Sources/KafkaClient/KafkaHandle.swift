@@ -20,6 +20,8 @@ import Posix
   private let ears: Ears
   private var gate = LineGate()
   private var isDestroyed = false
+  /// Whether the observer has the token that is shown to brokers.
+  private let hasToken: Bool
 
   /// What to do with delivery reports; each has the number its message was given.
   var onDelivered: ((_ number: Int, Result<KafkaReceipt, KafkaError>) -> Void)?
@@ -59,6 +61,8 @@ import Posix
     do throws(SystemError) { counter = try FileDescriptor.counter() } catch {
       throw KafkaSettingError(nil, "\(error)")
     }
+    hasToken =
+      settings["sasl.mechanism"] == "OAUTHBEARER" && settings["sasl.oauthbearer.method"] != "oidc"
     var settings = settings
     settings["log.queue"] = "true"
     let raw = try unsafe settings.makeClient(role) { configuration in
@@ -192,6 +196,8 @@ import Posix
     }
     ears.observer.failed(error.name)
     write(.warning, "\(error)", "error \(error.name)")
+    // librdkafka would show the token that was refused until most of its time is over.
+    if hasToken, error.raw == RD_KAFKA_RESP_ERR__AUTHENTICATION { showNewToken() }
   }
 
   private func end(_ error: KafkaError) {
@@ -209,24 +215,34 @@ import Posix
 
   private func refreshToken() {
     do {
-      let token = try ears.observer.token()
-      var words = [CChar](repeating: 0, count: 256)
-      let code = unsafe rd_kafka_oauthbearer_set_token(
-        raw,
-        token.value,
-        token.expiresAtMilliseconds,
-        token.principal,
-        nil,
-        0,
-        &words,
-        words.count
-      )
       // The words could quote the token.
-      guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { return }
+      guard !take(try ears.observer.token()) else { return }
       unsafe rd_kafka_oauthbearer_set_token_failure(raw, "the token cannot be used")
     } catch {
       unsafe rd_kafka_oauthbearer_set_token_failure(raw, "\(error)")
     }
+  }
+
+  /// Where there is none it was said when librdkafka asked for it; to say so again would be an error
+  /// of the same kind, without end.
+  private func showNewToken() {
+    if let token = try? ears.observer.token() { _ = take(token) }
+  }
+
+  /// - Returns: whether librdkafka can use it.
+  private func take(_ token: KafkaToken) -> Bool {
+    var words = [CChar](repeating: 0, count: 256)
+    let code = unsafe rd_kafka_oauthbearer_set_token(
+      raw,
+      token.value,
+      token.expiresAtMilliseconds,
+      token.principal,
+      nil,
+      0,
+      &words,
+      words.count
+    )
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR
   }
 
   // MARK: Consumers

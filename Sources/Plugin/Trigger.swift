@@ -201,8 +201,12 @@ package protocol TriggerHost: Sendable {
   /// Writes a message to a Kafka topic with the producer of these settings, which is shared, and
   /// waits for its delivery report.
   /// - Throws: `KafkaSettingError` or `KafkaError`.
-  func send(_ record: KafkaRecord, _ settings: KafkaSettings, mask: SecretMask) async throws
-    -> KafkaReceipt
+  func send(
+    _ record: KafkaRecord,
+    _ settings: KafkaSettings,
+    mask: SecretMask,
+    token: @escaping @Sendable () throws -> KafkaToken
+  ) async throws -> KafkaReceipt
   /// Writes a line to the program's log for the operator (the `log` trigger).
   func log(_ message: String, _ fields: [(String, String)])
   /// The cluster of the installation.

@@ -130,9 +130,12 @@ struct EngineTriggerHost: TriggerHost {
   let kafka: KafkaProducers?
   let cluster: ClusterAccess
 
-  func send(_ record: KafkaRecord, _ settings: KafkaSettings, mask: SecretMask) async throws
-    -> KafkaReceipt
-  {
+  func send(
+    _ record: KafkaRecord,
+    _ settings: KafkaSettings,
+    mask: SecretMask,
+    token: @escaping @Sendable () throws -> KafkaToken
+  ) async throws -> KafkaReceipt {
     guard let kafka else { throw KafkaError.closed }
     let logger = logger
     let observer = KafkaObserver(
@@ -141,7 +144,8 @@ struct EngineTriggerHost: TriggerHost {
           level: level == .error ? .error : level == .warning ? .warning : .info,
           "kafka trigger: \(mask.applied(to: line))"
         )
-      }
+      },
+      token: token
     )
     return try await kafka.send(record, settings, observer)
   }

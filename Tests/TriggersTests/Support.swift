@@ -73,9 +73,12 @@ final class Host: TriggerHost {
     await loop.waitForEnd(of: process, atMost: limit)
   }
 
-  func send(_ record: KafkaRecord, _ settings: KafkaSettings, mask: SecretMask) async throws
-    -> KafkaReceipt
-  {
+  func send(
+    _ record: KafkaRecord,
+    _ settings: KafkaSettings,
+    mask: SecretMask,
+    token: @escaping @Sendable () throws -> KafkaToken
+  ) async throws -> KafkaReceipt {
     throw KafkaError.closed
   }
 

@@ -165,6 +165,8 @@ package struct KafkaConnection: Sendable {
     case "OAUTHBEARER":
       properties["sasl.mechanism"] = "OAUTHBEARER"
       token = own?.secret("oauthTokenSecret")
+      // Handed to whoever makes tokens; here it tells clients apart that show different ones.
+      if let token { properties["sasl.oauthbearer.config"] = "\(token.name)/\(token.key)" }
       if let user { add("sasl.oauthbearer.client.id", user, "sasl.userSecret") }
       if let password { add("sasl.oauthbearer.client.secret", password, "sasl.passwordSecret") }
       if user != nil { properties["sasl.oauthbearer.method"] = "oidc" }

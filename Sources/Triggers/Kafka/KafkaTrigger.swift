@@ -42,7 +42,10 @@ package struct KafkaTrigger: Trigger {
     let mask = SecretMask(secretValues())
     do {
       let settings = try spec.connection.settings(host.secrets)
-      let receipt = try await host.send(try record(firing), settings, mask: mask)
+      let (connection, secrets) = (spec.connection, host.secrets)
+      let receipt = try await host.send(try record(firing), settings, mask: mask) {
+        try connection.token(secrets)
+      }
       var result: [JSON.Member] = [
         .init(key: "topic", value: .string(spec.topic)),
         .init(key: "partition", value: JSON(Int(receipt.partition))),
