@@ -24,6 +24,18 @@ static inline rd_kafka_resp_err_t crdkafka_produce(rd_kafka_t *rk, const char *t
                            RD_KAFKA_V_END);
 }
 
+/// Copies key and value, which are null without an address. A negative partition: by the key.
+static inline rd_kafka_resp_err_t crdkafka_write(rd_kafka_t *rk, const char *topic,
+                                                 int32_t partition, const void *key,
+                                                 size_t key_length, const void *value,
+                                                 size_t value_length, void *opaque) {
+  return rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
+                           RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                           RD_KAFKA_V_KEY(key, key_length),
+                           RD_KAFKA_V_VALUE((void *)value, value_length),
+                           RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
+}
+
 /// Lets the next `count` requests of one kind be answered with `error` by a broker of a mock
 /// cluster, each `delay` milliseconds late.
 static inline void crdkafka_mock_fail(rd_kafka_mock_cluster_t *cluster, int32_t broker,

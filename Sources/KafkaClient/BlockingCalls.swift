@@ -4,7 +4,7 @@ import Posix
 /// A client on its way to another thread.
 @safe struct Client: @unchecked Sendable {
   // SAFETY: librdkafka's functions lock; whoever destroys the client has waited for the others.
-  private let raw: OpaquePointer
+  let raw: OpaquePointer
 
   init(_ raw: OpaquePointer) { unsafe self.raw = unsafe raw }
 
@@ -49,7 +49,7 @@ import Posix
     if code != RD_KAFKA_RESP_ERR_NO_ERROR { throw KafkaError(code) }
   }
 
-  private func milliseconds(until deadline: MonotonicTime) -> Int32 {
+  func milliseconds(until deadline: MonotonicTime) -> Int32 {
     let left = (deadline - MonotonicTime.now()).wholeNanoseconds / 1_000_000
     return Int32(clamping: max(1, left))
   }

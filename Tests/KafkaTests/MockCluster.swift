@@ -46,6 +46,9 @@ import Posix
     case heartbeat = 12
     case syncGroup = 14
     case initProducerID = 22
+    case addPartitionsToTransaction = 24
+    case endTransaction = 26
+    case commitOffsetsInTransaction = 28
   }
 
   /// The next `count` requests of one kind to a broker get an error, each after a delay.
