@@ -76,6 +76,7 @@ let package = Package(
     module("HTTP", ["CNGHTTP2", "Posix", "TLS", deque]),
     module("Bus", ["Event"]),
     module("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus", "JSON"]),
+    module("KafkaBus", ["Posix", "KafkaClient", "Bus", "EventLog"]),
     module("Observe", [logging]),
     module("Cluster", ["Posix", "JSON", "HTTPClient", "Manifest", deque]),
     // Port
@@ -189,7 +190,7 @@ let package = Package(
       "KafkaTests",
       [
         "KafkaClient", "CRdKafka", "EventSources", "Plugin", "Manifest", "Expression", "HTTPClient",
-        "Posix", "TLS", "JSON", "Event", "Bus", "EventLog", "TestKit", "signalbox",
+        "Posix", "TLS", "JSON", "Event", "Bus", "EventLog", "KafkaBus", "TestKit", "signalbox",
       ]
     ),
     tests("ObserveTests", ["Observe", logging]),

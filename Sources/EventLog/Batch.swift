@@ -9,7 +9,7 @@ struct Batch {
   /// Events by identity: a second one in the same batch waits for the same sync.
   private(set) var events: [Event.Identity: (offset: UInt64, event: Event)] = [:]
   private(set) var nextOffset: UInt64
-  let time: Int64
+  var time: Int64
   private let seed: UInt32
 
   init(nextOffset: UInt64, time: Int64, seed: UInt32) {

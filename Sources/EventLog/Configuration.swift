@@ -36,6 +36,8 @@ extension EventLog {
     /// the disk comes from one thread, in the same order for the same appends.
     package var sealsAside = true
     package var hooks = Hooks()
+    /// What holds the records before the folder does; nil: nothing.
+    package var replica: (any LogReplica)?
 
     package init() {}
   }

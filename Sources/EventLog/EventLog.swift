@@ -22,6 +22,8 @@ package final class EventLog: Bus {
 
   struct Append {
     let drafts: [Draft]
+    /// What a replica holds already, instead of drafts.
+    var copies: [Record] = []
     let bytes: Int
     let continuation: CheckedContinuation<Result<[Appended], BusError>, Never>
   }
@@ -148,6 +150,14 @@ package final class EventLog: Bus {
   // MARK: Appending
 
   package func append(_ drafts: [Draft]) async throws(BusError) -> [Appended] {
+    try await hand(drafts)
+  }
+
+  /// Hands drafts, or records that the replica holds, to the log thread.
+  func hand(
+    _ drafts: [Draft],
+    copiesOf copies: [Record] = []
+  ) async throws(BusError) -> [Appended] {
     if drafts.isEmpty { return [] }
     var bytes = 0
     for draft in drafts {
@@ -156,7 +166,14 @@ package final class EventLog: Bus {
       bytes += size
     }
     let result = await withCheckedContinuation { continuation in
-      enqueue(Append(drafts: drafts, bytes: bytes, continuation: continuation))
+      enqueue(
+        Append(
+          drafts: copies.isEmpty ? drafts : [],
+          copies: copies,
+          bytes: bytes,
+          continuation: continuation
+        )
+      )
     }
     return try result.get()
   }
@@ -252,6 +269,7 @@ package final class EventLog: Bus {
     }
     // The thread ends as soon as what was accepted is stored.
     thread?.join()
+    await configuration.replica?.close()
     let waiters = shared.withLock { shared in
       shared.isClosed = true
       defer { shared.waiters = [:] }

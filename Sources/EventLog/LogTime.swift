@@ -49,6 +49,11 @@ struct LogTime {
     return last > wall ? last + max(0, clock.monotonic() - lastMonotonic) : wall
   }
 
+  /// Never goes back behind a time that the log holds.
+  mutating func pass(_ time: Int64) {
+    if time > last { (last, lastMonotonic) = (time, clock.monotonic()) }
+  }
+
   /// The time of the next batch, and whether the wall clock jumped by more than 60 s before it.
   mutating func next() -> (time: Int64, jump: Jump?) {
     let wall = clock.wall()

@@ -48,6 +48,14 @@ struct LogWriter {
 
   /// Stores the drafts and answers every append.
   mutating func store(_ appends: [EventLog.Append]) {
+    for append in appends where !append.copies.isEmpty {
+      do throws(BusError) {
+        try store(copies: append.copies)
+        append.continuation.resume(returning: .success([]))
+      } catch { append.continuation.resume(returning: .failure(error)) }
+    }
+    let appends = appends.filter(\.copies.isEmpty)
+    if appends.isEmpty { return }
     let began = MonotonicTime.now()
     let (now, jump) = time.next()
     var batch = Batch(nextOffset: nextOffset, time: now, seed: seed)
@@ -182,10 +190,11 @@ struct LogWriter {
 
   // MARK: Writing
 
-  private mutating func write(_ batch: Batch) throws(BusError) {
+  mutating func write(_ batch: Batch, isCopy: Bool = false) throws(BusError) {
     if isFull(at: batch.time) {
       do throws(SystemError) { try roll() } catch { throw refusal(error) }
     }
+    if !isCopy { try replicate(batch) }
     let start = length ?? Format.headerBytes
     guard let file = log.shared.withLock({ $0.segments.last?.file }) else {
       throw .failed("the log has no segment")

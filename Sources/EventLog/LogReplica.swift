@@ -1,0 +1,98 @@
+package import Bus
+import Event
+import Synchronization
+
+/// What holds the log's records besides its folder, and before it: a batch is written to the folder
+/// once the replica has it. So the folder never has what the replica has not, and what a crash has
+/// left out of it is copied back (`EventLog.copy`).
+package protocol LogReplica: Sendable {
+  /// Returns when the replica holds the records for good. Called on the log thread, which waits.
+  /// - Throws: `BusError`; nobody will ever read any of them then.
+  func store(_ records: [ReplicaRecord]) throws(BusError)
+
+  /// Called once, behind the last `store`.
+  func close() async
+}
+
+/// A record as a replica holds it.
+package struct ReplicaRecord: Sendable, Equatable {
+  /// Its position on the log.
+  package let offset: UInt64
+  /// The body of the record as the folder holds it (Format.swift).
+  package let body: [UInt8]
+
+  package init(offset: UInt64, body: [UInt8]) {
+    self.offset = offset
+    self.body = body
+  }
+
+  /// The record it stands for.
+  /// - Throws: `LogError` for bytes that are none, or that a newer version wrote.
+  package func record() throws(LogError) -> Record {
+    guard offset > 0, (Format.smallestBody...Format.largestBody).contains(body.count) else {
+      throw .unreadable("record \(offset) of the replica is not in a form this version knows")
+    }
+    let frame = Format.Frame(
+      offset: offset,
+      time: Int64(bitPattern: Format.number(body, 0, 8)),
+      kind: body[8],
+      payload: Format.smallestBody..<body.count,
+      length: Format.headBytes + body.count
+    )
+    return try Format.record(frame, in: body)
+  }
+}
+
+extension EventLog {
+  /// Writes records that the replica holds to the folder, as they are, and waits until they are
+  /// there. Nothing else may be appended meanwhile.
+  /// - Parameter records: in order; the first one follows the last record of the log, unless that
+  ///   has none.
+  /// - Throws: `BusError`; some of them may be there.
+  package func copy(_ records: [Record]) async throws(BusError) {
+    guard let first = records.first else { return }
+    if let committed, first.position.offset != committed.offset + 1 {
+      throw .failed("record \(first.position) does not follow \(committed), the log's last")
+    }
+    _ = try await hand(records.map(\.content), copiesOf: records)
+  }
+}
+
+extension LogWriter {
+  /// Hands a batch to the replica, if there is one.
+  func replicate(_ batch: Batch) throws(BusError) {
+    guard let replica = log.configuration.replica else { return }
+    try replica.store(batch.records)
+  }
+
+  /// Writes records under their own positions and times.
+  mutating func store(copies records: [Record]) throws(BusError) {
+    guard let first = records.first, let last = records.last else { return }
+    // A log without records begins where its replica does.
+    if log.committed == nil { nextOffset = first.position.offset }
+    var batch = Batch(nextOffset: nextOffset, time: first.time.nanoseconds, seed: seed)
+    for record in records {
+      var identity: Event.Identity?
+      if case .event(let event) = record.content { identity = event.identity }
+      batch.time = record.time.nanoseconds
+      guard batch.add(record.content, identity) == record.position.offset else {
+        throw .failed("record \(record.position) does not follow the one before it")
+      }
+    }
+    try write(batch, isCopy: true)
+    time.pass(last.time.nanoseconds)
+  }
+}
+
+extension Batch {
+  /// Its records as a replica holds them.
+  var records: [ReplicaRecord] {
+    entries.enumerated().map { number, entry in
+      let end = number + 1 < entries.count ? entries[number + 1].start : bytes.count
+      return ReplicaRecord(
+        offset: entry.offset,
+        body: Array(bytes[entry.start + Format.headBytes..<end])
+      )
+    }
+  }
+}

@@ -1,0 +1,137 @@
+package import EventLog
+package import KafkaClient
+package import Posix
+
+// The bus on Kafka: the embedded log, whose truth is a topic.
+//
+// One process at a time owns the bus (`KafkaElection`). It appends as the embedded log does, with
+// one difference: a batch is written to the topic, in one transaction, before it is written to the
+// folder (`KafkaReplica`). The folder is a copy that is behind for a moment at most; whoever
+// becomes the owner first shuts the one before out, then copies what its own folder does not have.
+// A folder that was lost is made again from the topic.
+//
+// The topic has one partition, so that all records have one order. Its messages: ReplicaMessage.
+package enum KafkaBus {
+  package struct Settings: Sendable {
+    /// How the brokers are reached.
+    package var client: KafkaSettings
+    /// The topic of the records. `<topic>-owner`, which stays empty, is what the election is about.
+    package var topic: String
+    /// The group that elects the owner; also part of the transactional id.
+    package var group: String
+    /// How long the owner may be silent before another process is elected.
+    package var sessionTimeout = Duration.seconds(10)
+    /// How long a batch may take to be on the topic. After it the owner gives the bus up.
+    package var patience = Duration.seconds(30)
+
+    package init(client: KafkaSettings, topic: String, group: String) {
+      self.client = client
+      self.topic = topic
+      self.group = group
+    }
+
+    var ownerTopic: String { topic + "-owner" }
+
+    /// Settings of the client that writes.
+    var producer: KafkaSettings {
+      var settings = client
+      settings["transactional.id"] = group + "-owner"
+      settings["acks"] = "all"
+      // Chunks are smaller; this is for the protocol's overhead around them.
+      settings["message.max.bytes"] = "1000000"
+      return settings
+    }
+
+    /// Settings of the client that reads the records.
+    var reader: KafkaSettings {
+      var settings = client
+      settings["group.id"] = group
+      settings["isolation.level"] = "read_committed"
+      return settings
+    }
+
+    /// Settings of the member that takes part in the election.
+    var member: KafkaSettings {
+      var settings = client
+      let milliseconds = sessionTimeout.wholeNanoseconds / 1_000_000
+      settings["group.id"] = group
+      settings["session.timeout.ms"] = "\(milliseconds)"
+      settings["heartbeat.interval.ms"] = "\(max(1, milliseconds / 10))"
+      // A process that joins must not take the bus from its owner, not even for a moment.
+      settings["partition.assignment.strategy"] = "cooperative-sticky"
+      return settings
+    }
+  }
+
+  /// Makes the topics that are missing.
+  /// - Throws: `KafkaError`, `KafkaSettingError`, or `KafkaBusError` for a topic of another shape.
+  package static func prepare(_ settings: Settings, loop: EventLoop) async throws {
+    let admin = KafkaAdmin(settings.client, loop: loop)
+    // What is needed and for how long only its owner knows.
+    let keeps = ["cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"]
+    for topic in [settings.topic, settings.ownerTopic] {
+      let partitions = try await admin.ensure(
+        topic,
+        partitions: 1,
+        keeps,
+        within: settings.patience
+      )
+      guard partitions == 1 else {
+        throw KafkaBusError.shape("the topic \(topic) has \(partitions) partitions, expected 1")
+      }
+    }
+  }
+
+  /// Opens the log in `folder` with the topic as its truth: shuts out whoever wrote to the topic
+  /// before and copies what the folder does not have.
+  /// - Parameters:
+  ///   - loop: serves the clients; must run until the log is closed.
+  ///   - configuration: of the folder's log.
+  ///   - lost: called once, on any thread, when the bus cannot be written to any more because
+  ///     another process owns it or because how a write ended is not known.
+  /// - Throws: `LogError`, `BusError`, `KafkaError`, `KafkaSettingError`, `KafkaTransactionError` or
+  ///   `KafkaBusError`.
+  package static func open(
+    _ settings: Settings,
+    folder: String,
+    _ configuration: EventLog.Configuration,
+    loop: EventLoop,
+    observer: KafkaObserver,
+    lost: @escaping @Sendable (String) -> Void
+  ) async throws -> (log: EventLog, recovery: EventLog.Recovery) {
+    let replica = try KafkaReplica(settings, loop: loop, observer: observer, lost: lost)
+    var configuration = configuration
+    configuration.replica = replica
+    let opened: (log: EventLog, recovery: EventLog.Recovery)
+    do throws(LogError) { opened = try EventLog.open(folder: folder, configuration) } catch {
+      await replica.close()
+      throw error
+    }
+    do {
+      let barrier = try await replica.takeOver()
+      let copier = ReplicaCopier(settings, loop: loop, observer: observer)
+      let last = try await copier.copy(to: opened.log, through: barrier)
+      replica.begin(after: last)
+      return opened
+    } catch {
+      await opened.log.close()
+      throw error
+    }
+  }
+}
+
+/// Why a topic cannot be the bus.
+package enum KafkaBusError: Error, Equatable, CustomStringConvertible {
+  /// The topic is not as it has to be.
+  case shape(String)
+  /// Folder and topic hold different logs.
+  case mismatch(String)
+  /// A message that this version does not understand.
+  case message(String)
+
+  package var description: String {
+    switch self {
+    case .shape(let what), .mismatch(let what), .message(let what): what
+    }
+  }
+}

@@ -1,0 +1,140 @@
+import CRdKafka
+import Glibc
+package import Posix
+
+/// Looks after topics; each call has a client of its own.
+package struct KafkaAdmin: Sendable {
+  private let settings: KafkaSettings
+  private let loop: EventLoop
+
+  package init(_ settings: KafkaSettings, loop: EventLoop) {
+    self.settings = settings
+    self.loop = loop
+  }
+
+  /// Makes a topic unless it is there, with as many copies as brokers make by default.
+  /// - Returns: how many partitions it has.
+  /// - Throws: `KafkaSettingError`, or `KafkaError`.
+  @concurrent
+  package func ensure(
+    _ topic: String,
+    partitions: Int,
+    _ properties: [String: String],
+    within limit: Duration
+  ) async throws -> Int {
+    let client = try unsafe Client(settings.makeClient(.producer))
+    let result = await loop.onOwnThread("kafka-admin", within: limit + .seconds(5)) {
+      let deadline = MonotonicTime.now() + limit
+      let result = Result { () throws(KafkaError) in
+        try client.create(topic, partitions, properties, until: deadline)
+        return try client.partitions(of: topic, until: deadline)
+      }
+      client.destroy()
+      return result
+    }
+    guard let result else { throw KafkaError.timedOut }
+    return try result.get()
+  }
+}
+
+extension EventLoop {
+  /// `onThread` from elsewhere.
+  func onOwnThread<Result: Sendable>(
+    _ name: String,
+    within limit: Duration,
+    _ body: @escaping @Sendable () -> Result
+  ) async -> Result? {
+    await Turn(loop: self).run(name, limit, body)
+  }
+
+  /// Brings a call to the loop.
+  private actor Turn {
+    private let loop: EventLoop
+    nonisolated var unownedExecutor: UnownedSerialExecutor {
+      unsafe loop.asUnownedSerialExecutor()
+    }
+
+    init(loop: EventLoop) { self.loop = loop }
+
+    func run<Result: Sendable>(
+      _ name: String,
+      _ limit: Duration,
+      _ body: @escaping @Sendable () -> Result
+    ) async -> Result? {
+      await loop.onThread(name, within: limit, body)
+    }
+  }
+}
+
+extension Client {
+  /// A topic that is there already is as good.
+  fileprivate func create(
+    _ topic: String,
+    _ partitions: Int,
+    _ properties: [String: String],
+    until deadline: MonotonicTime
+  ) throws(KafkaError) {
+    guard let queue = unsafe rd_kafka_queue_new(raw),
+      let new = unsafe rd_kafka_NewTopic_new(topic, Int32(partitions), -1, nil, 0),
+      let options = unsafe rd_kafka_AdminOptions_new(raw, RD_KAFKA_ADMIN_OP_CREATETOPICS)
+    else { throw KafkaError(RD_KAFKA_RESP_ERR__INVALID_ARG, "the topic \(topic) cannot be made") }
+    defer {
+      unsafe rd_kafka_AdminOptions_destroy(options)
+      unsafe rd_kafka_NewTopic_destroy(new)
+      unsafe rd_kafka_queue_destroy(queue)
+    }
+    for (name, value) in properties.sorted(by: { $0.key < $1.key }) {
+      _ = unsafe rd_kafka_NewTopic_set_config(new, name, value)
+    }
+    let left = milliseconds(until: deadline)
+    _ = unsafe rd_kafka_AdminOptions_set_request_timeout(options, left, nil, 0)
+    var topics: [OpaquePointer?] = unsafe [new]
+    unsafe topics.withUnsafeMutableBufferPointer { topics in
+      unsafe rd_kafka_CreateTopics(raw, topics.baseAddress, 1, options, queue)
+    }
+    guard let event = unsafe rd_kafka_queue_poll(queue, left) else { throw .timedOut }
+    defer { unsafe rd_kafka_event_destroy(event) }
+    if unsafe rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR {
+      let words = unsafe rd_kafka_event_error_string(event).map { unsafe String(cString: $0) }
+      throw KafkaError(unsafe rd_kafka_event_error(event), words)
+    }
+    guard let answer = unsafe rd_kafka_event_CreateTopics_result(event) else { return }
+    var count = 0
+    guard let made = unsafe rd_kafka_CreateTopics_result_topics(answer, &count), count == 1,
+      let first = unsafe made[0]
+    else { return }
+    let code = unsafe rd_kafka_topic_result_error(first)
+    guard code != RD_KAFKA_RESP_ERR_NO_ERROR, code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS
+    else { return }
+    let words = unsafe rd_kafka_topic_result_error_string(first).map { unsafe String(cString: $0) }
+    throw KafkaError(code, words)
+  }
+
+  /// Waits for a topic to have a leader: one that was just made may have none yet.
+  fileprivate func partitions(
+    of topic: String,
+    until deadline: MonotonicTime
+  ) throws(KafkaError) -> Int {
+    guard let handle = unsafe rd_kafka_topic_new(raw, topic, nil) else {
+      throw KafkaError(RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
+    }
+    defer { unsafe rd_kafka_topic_destroy(handle) }
+    while true {
+      var metadata: UnsafePointer<rd_kafka_metadata>?
+      let left = milliseconds(until: deadline)
+      let code = unsafe rd_kafka_metadata(raw, 0, handle, &metadata, left)
+      guard code == RD_KAFKA_RESP_ERR_NO_ERROR, let found = unsafe metadata else {
+        throw KafkaError(code)
+      }
+      defer { unsafe rd_kafka_metadata_destroy(found) }
+      if unsafe found.pointee.topic_cnt == 1 {
+        let topic = unsafe found.pointee.topics[0]
+        let count = Int(unsafe topic.partition_cnt)
+        let isLed = (0..<count).allSatisfy { unsafe topic.partitions[$0].leader >= 0 }
+        if unsafe topic.err == RD_KAFKA_RESP_ERR_NO_ERROR, count > 0, isLed { return count }
+      }
+      guard MonotonicTime.now() < deadline else { throw .timedOut }
+      _ = poll(nil, 0, 100)
+    }
+  }
+}
