@@ -118,7 +118,8 @@ let package = Package(
         "Posix", "TLS", "KafkaClient", "JSON", "HTTPClient", "Event", "Expression", "Manifest",
         "Sensor", "HTTP",
         "Bus",
-        "EventLog", "Observe", "Cluster", "Plugin", "EventSources", "Triggers", "Engine", logging,
+        "EventLog", "KafkaBus", "Observe", "Cluster", "Plugin", "EventSources", "Triggers",
+        "Engine", logging,
       ]
     ),
     module(
@@ -275,7 +276,7 @@ let package = Package(
     // `swift run -c release log-bench FOLDER`
     .executableTarget(
       name: "log-bench",
-      dependencies: ["EventLog", "Bus", "Event", "Posix", "TestKit"],
+      dependencies: ["EventLog", "KafkaBus", "KafkaClient", "Bus", "Event", "Posix", "TestKit"],
       path: "Tests/LogBench",
       swiftSettings: strict
     ),

@@ -82,6 +82,7 @@ package final class EventLog: Bus {
     _ configuration: Configuration = Configuration()
   ) throws(LogError) -> (log: EventLog, recovery: Recovery) {
     let lock = try FolderLock(folder)
+    try checkReplica(folder, configuration)
     return try open(disk: FolderDisk(folder), lock: lock, configuration)
   }
 

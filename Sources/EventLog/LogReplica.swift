@@ -1,6 +1,6 @@
 package import Bus
 import Event
-import Synchronization
+package import Posix
 
 /// What holds the log's records besides its folder, and before it: a batch is written to the folder
 /// once the replica has it. So the folder never has what the replica has not, and what a crash has
@@ -12,6 +12,9 @@ package protocol LogReplica: Sendable {
 
   /// Called once, behind the last `store`.
   func close() async
+
+  /// What it is and where, as the folder's file `replica` names it.
+  var name: String { get }
 }
 
 /// A record as a replica holds it.
@@ -44,6 +47,36 @@ package struct ReplicaRecord: Sendable, Equatable {
 }
 
 extension EventLog {
+  /// A folder that is behind its replica must not be written to without it, and not with another
+  /// one: the file `replica` says which one it is.
+  static func checkReplica(
+    _ folder: String,
+    _ configuration: Configuration
+  ) throws(LogError) {
+    let path = folder + "/replica"
+    let wanted = configuration.replica?.name
+    var known: String?
+    do throws(SystemError) {
+      if Files.kind(path) != nil {
+        known = String(decoding: try Files.read(path, limit: 4096), as: UTF8.self)
+      }
+    } catch { throw .system("\(path): \(error)") }
+    if let known, known != wanted {
+      let asked = wanted.map { "as a copy of \($0)" } ?? "without it"
+      throw .unreadable("\(folder) is a copy of \(known); it cannot be written to \(asked)")
+    }
+  }
+
+  /// From here on the folder is opened with this replica only.
+  /// - Throws: `SystemError`.
+  package static func mark(
+    _ folder: String,
+    asCopyOf replica: any LogReplica
+  ) throws(SystemError) {
+    let path = folder + "/replica"
+    if Files.kind(path) == nil { try Files.writeDurably(Array(replica.name.utf8), to: path) }
+  }
+
   /// Writes records that the replica holds to the folder, as they are, and waits until they are
   /// there. Nothing else may be appended meanwhile.
   /// - Parameter records: in order; the first one follows the last record of the log, unless that

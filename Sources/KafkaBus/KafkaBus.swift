@@ -57,6 +57,8 @@ package enum KafkaBus {
       settings["group.id"] = group
       settings["session.timeout.ms"] = "\(milliseconds)"
       settings["heartbeat.interval.ms"] = "\(max(1, milliseconds / 10))"
+      // How long the group waits for its members when it changes; nobody here has to finish first.
+      settings["max.poll.interval.ms"] = "\(milliseconds)"
       // A process that joins must not take the bus from its owner, not even for a moment.
       settings["partition.assignment.strategy"] = "cooperative-sticky"
       return settings
@@ -108,9 +110,12 @@ package enum KafkaBus {
       throw error
     }
     do {
+      // Nobody may write to a part of a copy. A folder that holds something is not ours yet.
+      if opened.log.committed == nil { try EventLog.mark(folder, asCopyOf: replica) }
       let barrier = try await replica.takeOver()
       let copier = ReplicaCopier(settings, loop: loop, observer: observer)
       let last = try await copier.copy(to: opened.log, through: barrier)
+      try EventLog.mark(folder, asCopyOf: replica)
       replica.begin(after: last)
       return opened
     } catch {

@@ -117,5 +117,7 @@ final class KafkaReplica: LogReplica {
     if let why { lost(why) }
   }
 
+  var name: String { "the topic \(topic)" }
+
   func close() async { await transactor.close() }
 }

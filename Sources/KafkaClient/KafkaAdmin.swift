@@ -12,7 +12,8 @@ package struct KafkaAdmin: Sendable {
     self.loop = loop
   }
 
-  /// Makes a topic unless it is there, with as many copies as brokers make by default.
+  /// Makes a topic unless it is there, with as many copies as brokers make by default. Where it is
+  /// there no right to make topics is needed.
   /// - Returns: how many partitions it has.
   /// - Throws: `KafkaSettingError`, or `KafkaError`.
   @concurrent
@@ -22,12 +23,15 @@ package struct KafkaAdmin: Sendable {
     _ properties: [String: String],
     within limit: Duration
   ) async throws -> Int {
-    let client = try unsafe Client(settings.makeClient(.producer))
+    // Brokers that make topics by themselves do so for producers that ask about one.
+    let client = try unsafe Client(settings.makeClient(.consumer))
     let result = await loop.onOwnThread("kafka-admin", within: limit + .seconds(5)) {
       let deadline = MonotonicTime.now() + limit
       let result = Result { () throws(KafkaError) in
+        let known = try client.partitions(of: topic, mustBe: false, until: deadline)
+        if known > 0 { return known }
         try client.create(topic, partitions, properties, until: deadline)
-        return try client.partitions(of: topic, until: deadline)
+        return try client.partitions(of: topic, mustBe: true, until: deadline)
       }
       client.destroy()
       return result
@@ -111,8 +115,11 @@ extension Client {
   }
 
   /// Waits for a topic to have a leader: one that was just made may have none yet.
+  /// - Parameter mustBe: whether to wait for the topic itself too.
+  /// - Returns: 0 where there is no such topic.
   fileprivate func partitions(
     of topic: String,
+    mustBe: Bool,
     until deadline: MonotonicTime
   ) throws(KafkaError) -> Int {
     guard let handle = unsafe rd_kafka_topic_new(raw, topic, nil) else {
@@ -131,7 +138,9 @@ extension Client {
         let topic = unsafe found.pointee.topics[0]
         let count = Int(unsafe topic.partition_cnt)
         let isLed = (0..<count).allSatisfy { unsafe topic.partitions[$0].leader >= 0 }
-        if unsafe topic.err == RD_KAFKA_RESP_ERR_NO_ERROR, count > 0, isLed { return count }
+        let code = unsafe topic.err
+        if code == RD_KAFKA_RESP_ERR_NO_ERROR, count > 0, isLed { return count }
+        if code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, !mustBe { return 0 }
       }
       guard MonotonicTime.now() < deadline else { throw .timedOut }
       _ = poll(nil, 0, 100)

@@ -1,10 +1,14 @@
-/// An `EventBus` document (spec section 5.1). Every kind that can be loaded means the embedded log.
+/// An `EventBus` document (spec section 5.1). `kafka` puts the bus on a topic; every other kind means
+/// the embedded log.
 package struct EventBusManifest: Sendable {
   package let namespace: String
   package let name: String
   package let mark: Mark
-  /// `jetstream`, `jetstreamExotic` or `nats`.
+  /// `jetstream`, `jetstreamExotic`, `kafka` or `nats`.
   package let kind: String
+  /// The block under `kafka`.
+  package let kafka: Node?
+  package let kafkaPath: String
   package let settings: LogSettings
 }
 
@@ -68,7 +72,7 @@ extension DocumentReader {
       let what = found.isEmpty ? "none" : found.joined(separator: ", ")
       spec.error(nil, "found \(what), expected one of \(kinds.joined(separator: ", "))")
     }
-    spec.notSupportedYet("kafka")
+    let kafka = spec.node("kafka")
     for kind in found where kind != "kafka" {
       let known = knownBusKeys[kind] ?? []
       guard let bus = spec.block(kind) else { continue }
@@ -84,6 +88,8 @@ extension DocumentReader {
       name: identity.name,
       mark: identity.mark,
       kind: found.first ?? "",
+      kafka: kafka,
+      kafkaPath: spec.child("kafka"),
       settings: settings
     )
   }

@@ -1,3 +1,4 @@
+import EventLog
 import Glibc
 import HTTP
 import JSON
@@ -11,6 +12,16 @@ struct Startup: Sendable {
   let loop: EventLoop
   /// Rung when another process serves the listening sockets.
   let handedOver: Bell
+  /// Where the bus is on Kafka; nil: in the folder alone.
+  var kafkaBus: KafkaBusAccess?
+
+  func open(
+    _ folder: String,
+    _ log: EventLog.Configuration
+  ) async throws -> (log: EventLog, recovery: EventLog.Recovery) {
+    if let kafkaBus { return try await kafkaBus.open(folder, log) }
+    return try await EventLog.open(folder: folder, log, patience: patience, on: loop)
+  }
 }
 
 extension Installation {

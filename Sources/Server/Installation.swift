@@ -104,12 +104,7 @@ actor Installation {
         ]
       )
     }
-    let (log, recovery) = try await EventLog.open(
-      folder: configuration.data + "/log",
-      logConfiguration,
-      patience: startup.patience,
-      on: startup.loop
-    )
+    let (log, recovery) = try await startup.open(configuration.data + "/log", logConfiguration)
     self.log = log
     if !FolderDisk.isDurable {
       report("BUILT WITHOUT SYNC, for measurements: a crash loses events")
@@ -290,6 +285,10 @@ actor Installation {
     let next = parts.builder(diagnostics).build(configuration.manifests)
     var messages = diagnostics.sorted.filter { $0.severity != .info }.map(\.description)
     guard let next else { return refused(messages) }
+    guard next.kafkaBus?.fingerprint == plan.kafkaBus?.fingerprint else {
+      messages.append("the EventBus with kafka was changed; that takes a restart")
+      return refused(messages)
+    }
     var opened: [Int: Listener] = [:]
     do {
       for (port, routes) in next.routesByPort where listeners[port] == nil {

@@ -26,6 +26,8 @@ struct PlanBuilder {
     let engine: EnginePlan
     let routes: [Route]
     let made: [MadeSource]
+    /// Where the bus is on Kafka.
+    let kafkaBus: KafkaBusSpec?
 
     /// `namespace/source/event` and kind, for the start's message.
     var sources: [String] { made.map { "\($0.name) (\($0.kind))" } }
@@ -70,7 +72,7 @@ struct PlanBuilder {
           MadeSource(
             name: name,
             kind: entry.kind,
-            fingerprint: fingerprint(entry.node) + host.compat.ofSources,
+            fingerprint: nodeFingerprint(entry.node) + host.compat.ofSources,
             source: source
           )
         )
@@ -96,7 +98,8 @@ struct PlanBuilder {
     let plan = Plan(
       engine: EnginePlan(sensors: sensors, triggers: triggers),
       routes: routes,
-      made: made
+      made: made,
+      kafkaBus: KafkaBusSpec.read(set.buses, sourceHost.secrets, diagnostics)
     )
     for (_, routes) in plan.routesByPort {
       PortCertificates(routes)?.check(routes, sourceHost.secrets, diagnostics)
@@ -204,7 +207,7 @@ struct PlanBuilder {
       ),
       filters: manifest.filters.map(filter),
       transform: manifest.transform.flatMap(transform),
-      fingerprint: fingerprint(manifest.node)
+      fingerprint: nodeFingerprint(manifest.node)
     )
   }
 
@@ -262,7 +265,7 @@ struct PlanBuilder {
       bus: sensor.bus,
       kind: manifest.kind,
       concurrency: kind.concurrency,
-      generation: fingerprint(manifest.templateNode),
+      generation: nodeFingerprint(manifest.templateNode),
       retry: compat.keeps(.retries) && !manifest.isAtLeastOnce ? .once : retry ?? .once,
       statusAllow: manifest.policyStatusAllow ?? anyStatus(manifest),
       trigger: made,
@@ -370,6 +373,6 @@ extension Compatibility {
   }
 }
 
-private func fingerprint(_ node: Node) -> String {
+func nodeFingerprint(_ node: Node) -> String {
   hexadecimal(SHA256.digest(node.json.encoded()).prefix(8))
 }

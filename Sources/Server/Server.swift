@@ -92,7 +92,7 @@ package struct Server {
     kubeconfig: String? = nil,
     compat: Compatibility,
     program: String = "/proc/self/exe"
-  ) -> (found: [Diagnostic], ports: [Int]) {
+  ) -> (found: [Diagnostic], ports: [Int], kafkaBus: KafkaBusSpec?) {
     let (plan, found) = build(
       paths,
       secrets,
@@ -101,7 +101,7 @@ package struct Server {
       compat,
       http: nil
     )
-    return (found, plan?.routesByPort.map(\.0) ?? [])
+    return (found, plan?.routesByPort.map(\.0) ?? [], plan?.kafkaBus)
   }
 
   /// The event sources of manifests, made as `run` would make them; nothing runs or is listened to.
@@ -185,7 +185,7 @@ package struct Server {
     report: @escaping @Sendable (String) -> Void
   ) async throws {
     // Before the log: manifests with errors leave no trace.
-    let (found, ports) = check(
+    let (found, ports, kafkaBus) = check(
       configuration.manifests,
       secrets: configuration.secrets,
       kubeconfig: configuration.kubeconfig,
@@ -199,42 +199,25 @@ package struct Server {
     if isActivated { report("sockets were there already for ports \(sockets.ports)") }
     if configuration.takesOver { try takeOver(configuration, ports, sockets, report) }
     let loop = try EventLoop(name: "requests")
-    let (handedOver, stopping, reloading) = (try Bell(), stop.raw, reload.raw)
-    let changed = try Bell()
-    let installation = try await Installation(
-      configuration,
-      logger,
-      Startup(
-        sockets: sockets,
-        // The one before may still be finishing.
-        patience: isActivated || configuration.takesOver ? .seconds(30) : .zero,
-        loop: loop,
-        handedOver: handedOver
-      ),
+    let startup = Startup(
+      sockets: sockets,
+      // The one before may still be finishing.
+      patience: isActivated || configuration.takesOver ? .seconds(30) : .zero,
+      loop: loop,
+      handedOver: try Bell()
+    )
+    let service = Service(
+      configuration: configuration,
+      logger: logger,
+      stopping: stop.raw,
+      reloading: reload.raw,
       report: report
     )
-    try await installation.start()
-    let watch = ManifestWatch(
-      paths: configuration.manifests,
-      loop: loop,
-      bell: changed,
-      logger: logger
-    )
-    let watching = configuration.watchesManifests ? Task { await watch.run() } : nil
-    waiting: while true {
-      switch await loop.readable(of: [stopping, reloading, changed.raw, handedOver.raw]) {
-      case reloading: _ = await installation.reload()
-      case changed.raw: await installation.reloadIfChanged()
-      case stopping: break waiting
-      default:
-        report("another process takes over")
-        break waiting
-      }
+    if let kafkaBus {
+      try await KafkaTenure(service, kafkaBus, startup).run()
+    } else {
+      _ = try await service.run(startup, lost: try Bell())
     }
-    watching?.cancel()
-    await watching?.value
-    report("shutting down")
-    await installation.stop()
     loop.stop()
   }
 }

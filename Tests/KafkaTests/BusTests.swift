@@ -131,6 +131,9 @@ private func everything(_ bus: any Bus) throws -> [Record] {
       #expect(its == Array(all.prefix(1)))
       await old.close()
       await new.close()
+      // A copy is written to as a copy only.
+      let alone = #expect(throws: LogError.self) { _ = try EventLog.open(folder: folder + "/new") }
+      #expect("\(alone as Any)".contains("is a copy of the topic bus"))
       let last = try await rig.open(folder + "/old")
       let copied = try everything(last)
       #expect(copied == all)

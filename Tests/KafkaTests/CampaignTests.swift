@@ -45,7 +45,7 @@ struct CampaignTests {
 }
 
 /// What a campaign needs of brokers.
-private protocol CampaignBrokers {
+protocol CampaignBrokers {
   var address: String { get }
   /// Where the programs find the brokers.
   var programsAddress: String { get }
@@ -86,7 +86,7 @@ private struct OutsideBrokers: CampaignBrokers {
   func end() {}
 }
 
-private struct SmallBroker: CampaignBrokers {
+struct SmallBroker: CampaignBrokers {
   private let broker: TestBroker
   private let proxy: KafkaProxy
   var programsAddress: String { proxy.address }

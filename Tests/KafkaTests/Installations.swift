@@ -13,10 +13,19 @@ final class KafkaInstallation {
   private var program: RunningProgram?
   private var starts = 0
 
+  /// What it prints when it has started.
+  private let started: String
+
   /// - Parameter console: the port of its console; 0: any.
-  init(_ folder: String, _ manifests: String, console: Int = 0) throws {
+  init(
+    _ folder: String,
+    _ manifests: String,
+    console: Int = 0,
+    started: String = "ready"
+  ) throws {
     self.folder = folder
     self.console = console
+    self.started = started
     try Files.makeFolder(folder + "/manifests")
     try Files.makeFolder(folder + "/secrets")
     try Files.writeDurably(Array(manifests.utf8), to: folder + "/manifests/all.yaml")
@@ -41,9 +50,11 @@ final class KafkaInstallation {
     self.program = program
     try waitUntil(seconds: 60, "the program's start") {
       if !program.isRunning { throw Failure("the program ended: \(program.printed)") }
-      return program.printed.contains("ready")
+      return program.printed.contains(started)
     }
   }
+
+  func signal(_ number: Int32) { program?.signal(number) }
 
   @discardableResult
   func end(by number: Int32 = SIGTERM) -> Int32 { program?.end(by: number) ?? 0 }

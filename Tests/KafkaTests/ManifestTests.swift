@@ -33,6 +33,52 @@ import Testing
     #expect(found.status == 1)
   }
 
+  @Test("a bus that cannot be right says where and why", arguments: buses)
+  func bus(_ spec: String, _ expected: [String]) async throws {
+    let head = "apiVersion: argoproj.io/v1alpha1\nkind: EventBus\nmetadata: {name: default}\nspec: "
+    let found = try await problems(head + spec + "\n")
+    #expect(found.lines == expected)
+    #expect(found.status == (expected.contains { $0.hasPrefix("error") } ? 1 : 0))
+  }
+
+  private static let buses: [(String, [String])] = [
+    ("{kafka: {url: 'a:9092,b:9092'}}", []),
+    ("{kafka: {}}", ["error: spec.kafka.url: found nothing, expected a string"]),
+    (
+      "{kafka: {url: 'b:9092', topic: 'a b', signalbox: {sessionTimeout: 1s, sesionTimeout: 7s}}}",
+      [
+        "error: spec.kafka.topic: found 'a b', expected up to 240 letters, digits, '.', '_' and '-'",
+        "error: spec.kafka.signalbox.sessionTimeout: found 1.0 seconds, expected 6s to 300s",
+        "error: spec.kafka.signalbox.sesionTimeout: found an unknown key 'sesionTimeout'; did you "
+          + "mean 'sessionTimeout'?",
+      ]
+    ),
+    (
+      "{kafka: {url: 'b:9092', signalbox: {librdkafka: {acks: 1, max.poll.interval.ms: 1}}}}",
+      [
+        "error: spec.kafka.signalbox.librdkafka.acks: is not open to change: the bus decides it",
+        "error: spec.kafka.signalbox.librdkafka.max.poll.interval.ms: is not open to change: the bus "
+          + "decides it",
+      ]
+    ),
+    (
+      "{kafka: {url: 'b:9092', partitioner: x, consumerGroup: {groupName: g, oldest: true}}}",
+      [
+        "info: spec.kafka.partitioner: has no meaning here: the topic has one partition",
+        "info: spec.kafka.consumerGroup.oldest: has no meaning here: the group elects one owner of "
+          + "the bus",
+      ]
+    ),
+    (
+      "{kafka: {url: 'b:9092'}}\n---\napiVersion: argoproj.io/v1alpha1\nkind: EventBus\n"
+        + "metadata: {name: other}\nspec: {jetstream: {}}",
+      [
+        "error: spec: found another bus than that of default/default at 3:18: one log serves all "
+          + "buses, so all EventBus manifests say kafka alike, or none does"
+      ]
+    ),
+  ]
+
   private static let group = "url: 'b:9092', topic: t, consumerGroup: {groupName: g}"
   private static let sources: [(String, [String])] = [
     (

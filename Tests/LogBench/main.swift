@@ -8,10 +8,11 @@ import TestKit
 // What the settings of the write path cost: durable appends of 7 KB by as many callers as given,
 // each waiting for its own, in alternating rounds. Prints a table of medians.
 //
-//   swift run -c release log-bench [FOLDER [CALLERS [ROUNDS [MILLISECONDS]]]]
+//   swift run -c release log-bench [FOLDER [CALLERS [ROUNDS [MILLISECONDS [BROKER]]]]]
 //
 // FOLDER must be on the disk to be measured. Zeros ahead and the size of a batch are settings; a
-// linger is a wait before each sync, in which more callers gather.
+// linger is a wait before each sync, in which more callers gather. With BROKER (host:port) the log by
+// itself and the one whose truth is a topic are compared instead; `deploy/bench-kafka-bus` does so.
 
 /// A folder whose syncs wait before they begin.
 struct LingeringDisk: LogDisk {
@@ -77,6 +78,8 @@ struct Setting {
   var aheadBytes = 1 << 20
   var batchBytes = 8 << 20
   var lingerMicroseconds: UInt32 = 0
+  /// `host:port`; nil: the folder is all there is.
+  var broker: String?
 }
 
 /// Appends until the time is over; durations of all appends in nanoseconds, sorted.
@@ -90,7 +93,9 @@ func round(_ setting: Setting, _ folder: String, _ plan: Plan, _ number: Int) as
     folder: FolderDisk(folder),
     lingerMicroseconds: setting.lingerMicroseconds
   )
-  let (log, _) = try EventLog.open(disk: disk, configuration)
+  var kafka: KafkaSide?
+  if let broker = setting.broker { kafka = try await KafkaSide(broker, folder, configuration) }
+  let log = try kafka?.log ?? EventLog.open(disk: disk, configuration).log
   let end = MonotonicTime.now() + .milliseconds(plan.milliseconds)
   let took = try await withThrowingTaskGroup(of: [Int64].self) { group in
     for caller in 0..<plan.callers {
@@ -109,6 +114,7 @@ func round(_ setting: Setting, _ folder: String, _ plan: Plan, _ number: Int) as
     return try await group.reduce(into: [], +=)
   }
   await log.close()
+  kafka?.stop()
   return took.sorted()
 }
 
@@ -123,7 +129,8 @@ var plan = Plan()
 if arguments.count > 1 { plan.callers = Int(arguments[1]) ?? plan.callers }
 if arguments.count > 2 { plan.rounds = Int(arguments[2]) ?? plan.rounds }
 if arguments.count > 3 { plan.milliseconds = Int(arguments[3]) ?? plan.milliseconds }
-let settings = [
+let broker = arguments.count > 4 ? arguments[4] : nil
+let ownSettings = [
   Setting(name: "as it is"), Setting(name: "no zeros ahead", aheadBytes: 0),
   Setting(name: "4 MiB of zeros ahead", aheadBytes: 4 << 20),
   Setting(name: "batches of 64 KiB", batchBytes: 64 << 10),
@@ -132,6 +139,9 @@ let settings = [
   Setting(name: "linger 0.5 ms", lingerMicroseconds: 500),
   Setting(name: "linger 2 ms", lingerMicroseconds: 2000),
 ]
+let settings =
+  broker.map { [Setting(name: "the folder alone"), Setting(name: "on Kafka", broker: $0)] }
+  ?? ownSettings
 var results: [[(rate: Double, p50: Int64, p99: Int64)]] = settings.map { _ in [] }
 for number in 0..<plan.rounds {
   for (place, setting) in settings.enumerated() {

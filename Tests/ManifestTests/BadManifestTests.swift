@@ -89,8 +89,7 @@ struct Case: CustomTestStringConvertible, Sendable {
       "3:32: error: metadata.namespace: found 'a.b', expected at most 63 lower-case "
         + "letters, digits and '-', beginning and ending with a letter or digit",
       "3:37: error: metadata.label: found an unknown key 'label'; did you mean "
-        + "'labels'?",
-      "4:8: error: spec.kafka: is not supported yet"
+        + "'labels'?"
     ),
     Case(
       head + "kind: EventBus\nmetadata: {name: a}\nspec: {}",

@@ -51,7 +51,8 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
       "KafkaClient", "Posix", "TLS", "JSON", "HTTPClient", "Event", "Expression", "Manifest",
       "Sensor", "HTTP",
       "Bus",
-      "EventLog", "Observe", "Cluster", "Plugin", "EventSources", "Triggers", "Engine", "Logging",
+      "EventLog", "KafkaBus", "Observe", "Cluster", "Plugin", "EventSources", "Triggers", "Engine",
+      "Logging",
     ]
   ),
   (

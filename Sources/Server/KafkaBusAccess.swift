@@ -1,0 +1,65 @@
+import EventLog
+import KafkaBus
+import KafkaClient
+import Logging
+import Plugin
+import Posix
+
+/// The bus on Kafka as one installation opens it.
+struct KafkaBusAccess: Sendable {
+  let spec: KafkaBusSpec
+  let secrets: FolderSecrets
+  /// Serves the clients.
+  let loop: EventLoop
+  let logger: Logger
+  /// Rung when the bus can be written to no more.
+  let lost: Bell
+
+  /// - Throws: `SecretError`.
+  func settings() throws(SecretError) -> KafkaBus.Settings {
+    var settings = KafkaBus.Settings(
+      client: try spec.connection.settings(secrets),
+      topic: spec.topic,
+      group: spec.group
+    )
+    settings.sessionTimeout = spec.sessionTimeout
+    return settings
+  }
+
+  /// Opens the log of `folder` as the bus's owner.
+  /// - Throws: what `KafkaBus.open` does.
+  func open(
+    _ folder: String,
+    _ configuration: EventLog.Configuration
+  ) async throws -> (log: EventLog, recovery: EventLog.Recovery) {
+    try await KafkaBus.open(
+      try settings(),
+      folder: folder,
+      configuration,
+      loop: loop,
+      observer: observer,
+      lost: { [self] why in
+        note(.error, "the bus is lost: \(why)")
+        lost.ring()
+      }
+    )
+  }
+
+  var observer: KafkaObserver {
+    KafkaObserver(
+      log: { [self] level, line in
+        switch level {
+        case .info: note(.info, line)
+        case .warning: note(.warning, line)
+        case .error: note(.error, line)
+        }
+      },
+      token: { [self] in try spec.connection.token(secrets) }
+    )
+  }
+
+  func note(_ level: Logger.Level, _ line: String) {
+    let mask = SecretMask(spec.connection.secretValues(secrets))
+    logger.log(level: level, "\(mask.applied(to: line))", metadata: ["bus": "\(spec.topic)"])
+  }
+}

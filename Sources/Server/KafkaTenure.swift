@@ -1,0 +1,149 @@
+import HTTP
+import KafkaBus
+import KafkaClient
+import Logging
+import Posix
+
+/// Runs installations on a bus on Kafka: one while this process owns the bus; before and after, it
+/// stands by.
+struct KafkaTenure {
+  private let service: Service
+  private let spec: KafkaBusSpec
+  private let startup: Startup
+
+  /// The waits after brokers could not be had.
+  private static let waits = [1, 2, 4, 8, 15].map { Duration.seconds($0) }
+
+  init(_ service: Service, _ spec: KafkaBusSpec, _ startup: Startup) {
+    (self.service, self.spec, self.startup) = (service, spec, startup)
+  }
+
+  /// Returns when the program is to stop.
+  /// - Throws: what no waiting mends.
+  func run() async throws {
+    let loop = try EventLoop(name: "bus")
+    defer { loop.stop() }
+    var failures = 0
+    while true {
+      let access = KafkaBusAccess(
+        spec: spec,
+        secrets: FolderSecrets(folder: service.configuration.secrets),
+        loop: loop,
+        logger: service.logger,
+        lost: try Bell()
+      )
+      do {
+        let end = try await round(access)
+        guard end == .lost else { return }
+        failures = 0
+        service.report("the bus is another process's, or has to be read anew: standing by")
+      } catch let error where error is KafkaError || error is KafkaTransactionError {
+        access.note(.error, "the bus cannot be had; trying again: \(error)")
+      }
+      let wait = Self.waits[min(failures, Self.waits.count - 1)]
+      failures += 1
+      if try await !sleeps(for: wait) { return }
+    }
+  }
+
+  /// False when the program is to stop meanwhile.
+  private func sleeps(for wait: Duration) async throws -> Bool {
+    let waker = try Bell()
+    let task = Task { [loop = startup.loop] in
+      await loop.sleep(for: wait)
+      waker.ring()
+    }
+    defer { task.cancel() }
+    return await firstOf(waker) == waker.raw
+  }
+
+  /// Waits for a bell or for the end of the program. Manifests are read when the bus is won.
+  private func firstOf(_ bells: Bell...) async -> Int32 {
+    while true {
+      let found = await startup.loop.readable(
+        of: bells.map(\.raw) + [service.stopping, service.reloading]
+      )
+      if found != service.reloading { return found }
+    }
+  }
+
+  /// Takes part in the election once, and runs while this process is the owner.
+  private func round(_ access: KafkaBusAccess) async throws -> Service.End {
+    let settings = try access.settings()
+    try await KafkaBus.prepare(settings, loop: access.loop)
+    let election = try KafkaElection(settings, loop: access.loop, observer: access.observer)
+    let (won, lost) = (try Bell(), access.lost)
+    do { try await election.join() } catch {
+      await election.leave()
+      throw error
+    }
+    let watching = Task {
+      if await election.won() == .owner {
+        won.ring()
+        _ = await election.lost()
+      }
+      lost.ring()
+    }
+    let result = await Result { () async throws -> Service.End in
+      let standby = await Standby(service, startup)
+      let first = await firstOf(won, lost)
+      await standby.end()
+      if first == service.stopping {
+        service.report("shutting down")
+        return .stopped
+      }
+      if first == lost.raw { return .lost }
+      service.report("this process owns the bus on \(settings.topic)")
+      var startup = startup
+      startup.kafkaBus = access
+      return try await service.run(startup, lost: lost)
+    }
+    watching.cancel()
+    await election.leave()
+    await watching.value
+    return try result.get()
+  }
+}
+
+extension Result where Failure == any Error, Success: Sendable {
+  fileprivate init(_ body: () async throws -> Success) async {
+    do { self = .success(try await body()) } catch { self = .failure(error) }
+  }
+}
+
+/// The console of a process that does not own the bus: alive, and not ready.
+private struct Standby {
+  private let server: HTTPServer?
+
+  private struct Answers: RequestHandler {
+    func accept(_ head: RequestHead) -> Acceptance {
+      switch head.path {
+      case "/healthz": .answer(.text(200, "the loops turn"))
+      default: .answer(.text(503, "standing by: another process owns the bus"))
+      }
+    }
+  }
+
+  /// Where sockets were handed to the program, what comes waits in their queues instead.
+  init(_ service: Service, _ startup: Startup) async {
+    guard startup.sockets.isEmpty else {
+      server = nil
+      return
+    }
+    let configuration = service.configuration
+    do throws(SystemError) {
+      server = try await HTTPServer(
+        address: configuration.consoleAddress,
+        port: configuration.consolePort,
+        loops: [startup.loop],
+        handler: Answers()
+      )
+    } catch {
+      service.logger.warning("no console while standing by", metadata: ["error": "\(error)"])
+      server = nil
+    }
+    service.report("standing by for the bus")
+  }
+
+  func end() async { await server?.shutdown(grace: .seconds(1)) }
+}
