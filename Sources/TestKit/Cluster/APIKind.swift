@@ -49,6 +49,7 @@ struct APIKind: Sendable {
       APIKind("", "v1", "configmaps", "ConfigMap", ["cm"]),
       APIKind("", "v1", "secrets", "Secret"),
       APIKind("", "v1", "pods", "Pod", ["po"]).with { $0.hasStatus = true },
+      APIKind("", "v1", "events", "Event", ["ev"]),
       APIKind("apps", "v1", "deployments", "Deployment", ["deploy"]).with { $0.hasStatus = true },
       APIKind("apps", "v1", "replicasets", "ReplicaSet", ["rs"]).with { $0.hasStatus = true },
     ].map { kind in kind.with { $0.isBuiltIn = true } }
@@ -68,6 +69,9 @@ struct APIKind: Sendable {
           $0.atomicFields = ["spec", "status"]
         }
       },
+      kind("eventsources", "EventSource", ["es"]).with { $0.hasStatus = true },
+      kind("sensors", "Sensor", ["sn"]).with { $0.hasStatus = true },
+      kind("eventbus", "EventBus", ["eb"]).with { $0.hasStatus = true },
       kind("workflowtemplates", "WorkflowTemplate", ["wftmpl"]),
       kind("clusterworkflowtemplates", "ClusterWorkflowTemplate", ["cwft"]).with {
         $0.isNamespaced = false
