@@ -20,6 +20,9 @@ package final class ClusterAccess: Sendable {
   private let environment: @Sendable (String) -> String?
   private let report: @Sendable (String) -> Void
   private let connected = Mutex<Connection?>(nil)
+  /// Whose connection it is where it reaches less far.
+  private let whole: ClusterAccess?
+  package let scope: ClusterScope
 
   /// - Parameter kubeconfig: one path, or several joined by `:`; nil: `KUBECONFIG`, then the service
   ///   account of a pod, then `~/.kube/config`.
@@ -43,7 +46,25 @@ package final class ClusterAccess: Sendable {
     self.limits = limits
     self.environment = environment
     self.report = report
+    whole = nil
+    scope = .everywhere
   }
+
+  private init(_ whole: ClusterAccess, _ scope: ClusterScope) {
+    kubeconfig = whole.kubeconfig
+    context = whole.context
+    http = whole.http
+    loop = whole.loop
+    timing = whole.timing
+    limits = whole.limits
+    environment = whole.environment
+    report = whole.report
+    self.whole = whole
+    self.scope = scope
+  }
+
+  /// The same connection, reaching no further than `scope`; closed with this one.
+  package func scoped(to scope: ClusterScope) -> ClusterAccess { ClusterAccess(self, scope) }
 
   /// Nothing is configured and nothing can be asked for.
   package static let none = ClusterAccess(http: nil, loop: nil)
@@ -71,6 +92,10 @@ package final class ClusterAccess: Sendable {
   /// - Throws: as `configuration`.
   package func connection() throws(ClusterError) -> Connection {
     if let known = connected.withLock({ $0 }) { return known }
+    if let whole {
+      let shared = try whole.connection()
+      return Connection(client: shared.client.scoped(to: scope), followers: shared.followers)
+    }
     var configuration = try configuration()
     guard let http, let loop else { throw ClusterError(.notConfigured, "nothing is running") }
     if configuration.proxy == nil { configuration.proxy = proxy(for: configuration.server) }

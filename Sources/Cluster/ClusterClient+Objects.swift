@@ -23,7 +23,7 @@ extension ClusterClient {
     try await send(
       Call(
         method: .get,
-        path: try type.path(namespace: namespace, name: name),
+        path: try path(type, namespace, name),
         isRepeatable: true
       )
     )
@@ -38,7 +38,7 @@ extension ClusterClient {
     try await send(
       Call(
         method: .get,
-        path: try type.path(namespace: namespace),
+        path: try path(type, namespace),
         query: query,
         isRepeatable: true
       )
@@ -80,7 +80,7 @@ extension ClusterClient {
     try await send(
       Call(
         method: .post,
-        path: try type.path(namespace: namespace),
+        path: try path(type, namespace),
         query: [("fieldManager", Self.fieldManager)] + (dryRun ? [("dryRun", "All")] : []),
         body: object
       )
@@ -97,7 +97,7 @@ extension ClusterClient {
     try await send(
       Call(
         method: .put,
-        path: try type.path(namespace: namespace, name: name),
+        path: try path(type, namespace, name),
         query: [("fieldManager", Self.fieldManager)],
         body: object
       )
@@ -119,7 +119,7 @@ extension ClusterClient {
     return try await send(
       Call(
         method: .patch,
-        path: try type.path(namespace: namespace, name: name, subresource: subresource),
+        path: try path(type, namespace, name, subresource),
         query: query,
         body: body,
         contentType: strategy.rawValue,
@@ -142,7 +142,7 @@ extension ClusterClient {
     return try await send(
       Call(
         method: .delete,
-        path: try type.path(namespace: namespace, name: name),
+        path: try path(type, namespace, name),
         body: options
       )
     )

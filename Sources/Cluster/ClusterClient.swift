@@ -23,8 +23,10 @@ package final class ClusterClient: Sendable {
   package let loop: EventLoop
   let http: HTTPClient
   let limits: Limits
+  /// Where its verbs may reach.
+  let scope: ClusterScope
   private let credentials: Credentials
-  private let discovery = Discovery()
+  private let discovery: Discovery
   private let bucket: RequestBudget
   /// Takes `Warning` headers of answers.
   private let warn: @Sendable (String) -> Void
@@ -41,8 +43,43 @@ package final class ClusterClient: Sendable {
     self.loop = loop
     self.limits = limits
     self.warn = warn
+    scope = .everywhere
+    discovery = Discovery()
     credentials = Credentials(configuration, loop, now: { MonotonicTime.now() })
     bucket = RequestBudget(limits, MonotonicTime.now())
+  }
+
+  private init(_ other: ClusterClient, _ scope: ClusterScope) {
+    configuration = other.configuration
+    http = other.http
+    loop = other.loop
+    limits = other.limits
+    warn = other.warn
+    credentials = other.credentials
+    discovery = other.discovery
+    bucket = other.bucket
+    self.scope = scope
+  }
+
+  /// The same connection, with verbs that reach no further than `scope`.
+  func scoped(to scope: ClusterScope) -> ClusterClient { ClusterClient(self, scope) }
+
+  /// Asks for something that everybody may read.
+  /// - Throws: `ClusterError`, when no answer came or none that is one.
+  package func ping() async throws(ClusterError) {
+    _ = try await send(Call(method: .get, path: "/version"))
+  }
+
+  /// The path of a collection or an object that is within reach.
+  /// - Throws: `ClusterError`.
+  func path(
+    _ type: ResourceType,
+    _ namespace: String?,
+    _ name: String? = nil,
+    _ subresource: String? = nil
+  ) throws(ClusterError) -> String {
+    try scope.check(type, namespace)
+    return try type.path(namespace: namespace, name: name, subresource: subresource)
   }
 
   /// Where objects without a namespace belong.

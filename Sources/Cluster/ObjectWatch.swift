@@ -197,7 +197,7 @@ package struct ObjectWatch: Sendable {
     var request = try await client.request(
       ClusterClient.Call(
         method: .get,
-        path: try type.path(namespace: namespace),
+        path: try client.path(type, namespace),
         query: selectors + [
           ("watch", "1"), ("allowWatchBookmarks", "true"), ("resourceVersion", version),
           ("timeoutSeconds", "\(seconds)"),

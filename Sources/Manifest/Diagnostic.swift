@@ -1,4 +1,5 @@
-/// A place in a manifest file; lines and columns count from 1.
+/// A place in a manifest file; lines and columns count from 1. What was never a file, such as an
+/// object of a cluster, has line 0: its places are told by fields alone.
 package struct Mark: Hashable, Sendable, CustomStringConvertible {
   package let file: String
   package let line: Int
@@ -10,7 +11,9 @@ package struct Mark: Hashable, Sendable, CustomStringConvertible {
     self.column = column
   }
 
-  package var description: String { "\(file):\(line):\(column)" }
+  package init(document: String) { self.init(file: document, line: 0, column: 0) }
+
+  package var description: String { line == 0 ? file : "\(file):\(line):\(column)" }
 }
 
 /// One thing to tell the author of a manifest.

@@ -1,3 +1,4 @@
+package import JSON
 import Posix
 
 /// Reads manifests. Problems with content never throw: every one of every file is added to the
@@ -49,6 +50,17 @@ package struct ManifestReader {
   package func read(text: String, file: String) -> ManifestSet {
     var set = ManifestSet()
     read(text, file, into: &set)
+    checkNames(set)
+    return set
+  }
+
+  /// Reads objects, each a document of its own, in their order.
+  /// - Parameter objects: with what to call each in messages.
+  package func read(objects: [(name: String, object: JSON)]) -> ManifestSet {
+    var set = ManifestSet()
+    for (name, object) in objects {
+      documents.read(Node(object, at: Mark(document: name)), into: &set)
+    }
     checkNames(set)
     return set
   }

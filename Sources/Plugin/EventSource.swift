@@ -32,6 +32,9 @@ package protocol EventSource: Sendable {
   static var kind: String { get }
   associatedtype Spec: ManifestBlock
 
+  /// Whether it reads or runs something on the machine that the program runs on.
+  static var reachesMachine: Bool { get }
+
   /// Whether `filter` has a shape of the kind's own, and not an expression that the program applies.
   static var hasOwnFilter: Bool { get }
 
@@ -53,6 +56,8 @@ package protocol EventSource: Sendable {
 
 extension EventSource {
   package static var hasOwnFilter: Bool { false }
+
+  package static var reachesMachine: Bool { false }
 
   package var routes: [Route] { [] }
 
@@ -85,6 +90,8 @@ package struct Route: Sendable {
   package let handler: any RequestHandler
   /// nil: the port is served in plain.
   package let tls: RouteTLS?
+  /// The manifest's namespace and its secrets, which `tls` names; the program says them.
+  package var owner: (namespace: String, secrets: any SecretStore)?
 
   package init(
     port: Int,

@@ -5,6 +5,7 @@ package struct EventSourceKind: Sendable {
   package let kind: String
   /// Whether `filter` is no expression.
   package let hasOwnFilter: Bool
+  package let reachesMachine: Bool
   /// Makes the source of one manifest entry; nil when it added errors to the diagnostics.
   package let make:
     @Sendable (Node, _ path: String, EventSourceName, any SourceHost, Diagnostics) ->
@@ -13,6 +14,7 @@ package struct EventSourceKind: Sendable {
   package init<S: EventSource>(_ type: S.Type) {
     kind = S.kind
     hasOwnFilter = S.hasOwnFilter
+    reachesMachine = S.reachesMachine
     make = { node, path, name, host, diagnostics in
       let own = Diagnostics()
       let block = Block(node, path: path, own)

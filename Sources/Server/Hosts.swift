@@ -14,7 +14,7 @@ import Posix
 
 /// What event sources get from the program.
 struct BusSourceHost: SourceHost {
-  let secrets: any SecretStore
+  var secrets: any SecretStore
   let bus: (any Bus)?
   /// nil where nothing runs.
   let loop: EventLoop?
@@ -26,7 +26,7 @@ struct BusSourceHost: SourceHost {
   let bodies: RecentBodies
   let instruments: Instruments
   let logger: Logger
-  let cluster: ClusterAccess
+  var cluster: ClusterAccess
 
   func append(
     _ events: [Event],
@@ -117,7 +117,7 @@ struct BusSourceHost: SourceHost {
 
 /// What triggers get from the program.
 struct EngineTriggerHost: TriggerHost {
-  let secrets: any SecretStore
+  var secrets: any SecretStore
   let logger: Logger
   /// nil where nothing is going to be fired.
   let http: HTTPClient?
@@ -128,7 +128,7 @@ struct EngineTriggerHost: TriggerHost {
   let loop: EventLoop?
   /// nil where nothing is going to be fired.
   let kafka: KafkaProducers?
-  let cluster: ClusterAccess
+  var cluster: ClusterAccess
 
   func send(
     _ record: KafkaRecord,

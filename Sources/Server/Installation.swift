@@ -230,7 +230,7 @@ actor Installation {
   private func listen(_ port: Int, _ routes: [Route]) async throws(SystemError) -> Listener {
     let table = PortRoutes(routes)
     let (label, instruments) = ("\(port)", instruments)
-    let certificates = PortTLS(PortCertificates(routes), secrets, logger)
+    let certificates = PortTLS(PortCertificates(routes), logger)
     let server = try await serve(
       configuration.address,
       port,

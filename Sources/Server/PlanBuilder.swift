@@ -13,13 +13,17 @@ struct PlanBuilder {
   let sourceKinds: [EventSourceKind]
   let triggerKinds: [TriggerKind]
   let sourceHost: BusSourceHost
-  let triggerHost: any TriggerHost
+  let triggerHost: EngineTriggerHost
   let jq: JQWorkers
   var diagnostics: Diagnostics
   /// How what is doubtful is read where a manifest says nothing.
   var compat = Compatibility.fixed
   /// What templates, scripts and schedules see of the machine.
   var world = TemplateWorld.machine
+  /// nil: all manifests are the operator's own.
+  var namespaces: NamespaceRules?
+  /// Ports that could not be listened on, with the reason.
+  var refusedPorts: [Int: String] = [:]
 
   /// Everything of an installation.
   struct Plan: Sendable {
@@ -45,20 +49,20 @@ struct PlanBuilder {
   /// nil when there was an error.
   /// - Parameter checksMeaning: whether to warn of what is well-formed and cannot be meant.
   func build(_ paths: [String], checksMeaning: Bool = true) -> Plan? {
-    let reader = ManifestReader(
-      sourceKinds: Set(sourceKinds.map(\.kind)),
-      triggerKinds: Set(triggerKinds.map(\.kind)),
-      diagnostics
-    )
-    let set = reader.read(paths)
+    build(SensorCompiler.reader(diagnostics).read(paths), checksMeaning: checksMeaning)
+  }
+
+  /// As above, of manifests that were read with the same diagnostics.
+  func build(_ set: ManifestSet, checksMeaning: Bool) -> Plan? {
     var routes: [Route] = []
     var made: [MadeSource] = []
     var open: [(key: EventKey, entry: EventSourceEntry)] = []
     for manifest in set.eventSources {
-      var host = sourceHost
+      var host = sourceHost(in: manifest.namespace)
       host.compat = manifest.compat ?? compat
       for entry in manifest.entries {
         guard let kind = sourceKinds.first(where: { $0.kind == entry.kind }) else { continue }
+        checkMachine(kind, entry, manifest.namespace)
         let name = EventSourceName(
           namespace: manifest.namespace,
           bus: manifest.bus,
@@ -79,7 +83,9 @@ struct PlanBuilder {
         if !source.isAuthenticated { open.append((key(of: name), entry)) }
         for route in source.routes {
           checkFree(route, routes, entry)
-          routes.append(route)
+          var owned = route
+          owned.owner = (manifest.namespace, host.secrets)
+          routes.append(owned)
         }
       }
     }
@@ -102,7 +108,7 @@ struct PlanBuilder {
       kafkaBus: KafkaBusSpec.read(set.buses, sourceHost.secrets, diagnostics)
     )
     for (_, routes) in plan.routesByPort {
-      PortCertificates(routes)?.check(routes, sourceHost.secrets, diagnostics)
+      PortCertificates(routes)?.check(routes, diagnostics)
     }
     return diagnostics.hasErrors ? nil : plan
   }
@@ -180,6 +186,9 @@ struct PlanBuilder {
   }
 
   private func checkFree(_ route: Route, _ routes: [Route], _ entry: EventSourceEntry) {
+    if let why = refusedPorts[route.port] {
+      report(entry.mark, entry.path, "port \(route.port) cannot be listened on: \(why)")
+    }
     let isTaken = routes.contains {
       $0.port == route.port && $0.path == route.path && $0.method == route.method
     }
@@ -240,8 +249,9 @@ struct PlanBuilder {
     _ transforms: [String: EventTransform]
   ) -> TriggerPlan? {
     guard let kind = triggerKinds.first(where: { $0.kind == manifest.kind }) else { return nil }
-    let host = triggerHost
+    let host = triggerHost(in: sensor.namespace)
     let spec = spec(of: manifest)
+    checkMachine(kind, spec, manifest, sensor.namespace)
     let made = kind.make(spec, manifest.specPath, nil, host, diagnostics)
     let ignoresParameters =
       ["slack", "email"].contains(manifest.kind) && compat.keeps(.messageParameters)

@@ -10,22 +10,22 @@ import TLS
 /// the certificate that is for the host it names.
 struct PortCertificates: Sendable {
   /// Each pair of certificate and key once, in the order of the routes.
-  let pairs: [RouteTLS]
-  let clientAuthorities: RouteTLS.Field?
+  let pairs: [OwnedTLS]
+  var clientAuthorities: RouteTLS.Field? { pairs.first?.clientAuthorities }
 
   /// nil: the port is served in plain.
   init?(_ routes: [Route]) {
     var seen: Set<[String]> = []
-    pairs = routes.compactMap(\.tls).filter {
+    pairs = routes.compactMap(OwnedTLS.init).filter {
       let (certificate, key) = ($0.certificate.selector, $0.key.selector)
-      return seen.insert([certificate.name, certificate.key, key.name, key.key]).inserted
+      let place = [$0.namespace, certificate.name, certificate.key, key.name, key.key]
+      return seen.insert(place).inserted
     }
-    clientAuthorities = pairs.first?.clientAuthorities
     if pairs.isEmpty { return nil }
   }
 
   /// Reports what is wrong with the port as a whole, or with its certificates.
-  func check(_ routes: [Route], _ secrets: any SecretStore, _ diagnostics: Diagnostics) {
+  func check(_ routes: [Route], _ diagnostics: Diagnostics) {
     func report(_ field: RouteTLS.Field, _ why: String, _ severity: Diagnostic.Severity = .error) {
       diagnostics.add(Diagnostic(severity, field.selector.mark, field: field.path, why))
     }
@@ -36,9 +36,9 @@ struct PortCertificates: Sendable {
         "port \(port) is served without TLS for \(plain.path): a port has TLS for all or for none"
       )
     }
-    for tls in routes.compactMap(\.tls) {
+    for tls in routes.compactMap(OwnedTLS.init) {
       // One that a client need not fulfil on a neighbour's path would be no condition at all.
-      if tls.clientAuthorities?.selector.place != clientAuthorities?.selector.place {
+      if tls.authoritiesPlace != pairs[0].authoritiesPlace {
         report(
           tls.clientAuthorities ?? tls.certificate,
           "clientCASecret differs from another event source's on port \(port): a port has one"
@@ -46,25 +46,24 @@ struct PortCertificates: Sendable {
       }
     }
     do throws(CertificateProblem) {
-      for (pair, identity) in zip(pairs, try identities(try read(secrets))) {
+      for (pair, identity) in zip(pairs, try identities(try read())) {
         if identity.hasExpired {
           report(pair.certificate, "the certificate's time is over", .warning)
         }
       }
-      _ = try load(try read(secrets))
+      _ = try load(try read())
     } catch { report(error.field, error.why) }
   }
 
   /// The texts of all certificates and keys.
-  func read(_ secrets: any SecretStore) throws(CertificateProblem) -> [[UInt8]] {
+  func read() throws(CertificateProblem) -> [[UInt8]] {
     var texts: [[UInt8]] = []
-    let fields =
-      pairs.flatMap { [$0.certificate, $0.key] } + (clientAuthorities.map { [$0] } ?? [])
-    for field in fields {
-      do throws(SecretError) {
-        let (name, key) = (field.selector.name, field.selector.key)
-        texts.append(try secrets.secret(name: name, key: key).reveal())
-      } catch { throw CertificateProblem(field: field, why: "\(error)") }
+    for pair in pairs {
+      texts.append(try pair.text(of: pair.certificate))
+      texts.append(try pair.text(of: pair.key))
+    }
+    if let first = pairs.first, let authorities = first.clientAuthorities {
+      texts.append(try first.text(of: authorities))
     }
     return texts
   }
@@ -92,7 +91,7 @@ struct PortCertificates: Sendable {
     return identities
   }
 
-  private func problem(_ error: TLSError, _ pair: RouteTLS) -> CertificateProblem {
+  private func problem(_ error: TLSError, _ pair: OwnedTLS) -> CertificateProblem {
     switch error {
     case .certificate, .failed: CertificateProblem(field: pair.certificate, why: "\(error)")
     case .key: CertificateProblem(field: pair.key, why: "\(error)")
@@ -108,8 +107,33 @@ struct CertificateProblem: Error {
   let why: String
 }
 
-extension SecretSelector {
-  fileprivate var place: [String] { [name, key] }
+/// The certificates of one route, with whose they are: manifests of several namespaces share a
+/// port, and each names secrets of its own.
+struct OwnedTLS: Sendable {
+  private let tls: RouteTLS
+  let namespace: String
+  private let secrets: any SecretStore
+
+  init?(_ route: Route) {
+    guard let tls = route.tls, let owner = route.owner else { return nil }
+    self.tls = tls
+    (namespace, secrets) = owner
+  }
+
+  var certificate: RouteTLS.Field { tls.certificate }
+  var key: RouteTLS.Field { tls.key }
+  var clientAuthorities: RouteTLS.Field? { tls.clientAuthorities }
+
+  fileprivate func text(of field: RouteTLS.Field) throws(CertificateProblem) -> [UInt8] {
+    do throws(SecretError) {
+      return try secrets.secret(name: field.selector.name, key: field.selector.key).reveal()
+    } catch { throw CertificateProblem(field: field, why: "\(error)") }
+  }
+
+  /// nil: clients need no certificate.
+  fileprivate var authoritiesPlace: [String]? {
+    clientAuthorities.map { [namespace, $0.selector.name, $0.selector.key] }
+  }
 }
 
 /// The TLS context of one port. Secrets are looked at again when a client comes, at most once a
@@ -125,12 +149,10 @@ final class PortTLS: Sendable {
     var next = MonotonicTime.now()
   }
 
-  private let secrets: any SecretStore
   private let logger: Logger
   private let state: Mutex<State>
 
-  init(_ certificates: PortCertificates?, _ secrets: any SecretStore, _ logger: Logger) {
-    self.secrets = secrets
+  init(_ certificates: PortCertificates?, _ logger: Logger) {
     self.logger = logger
     state = Mutex(State(certificates: certificates))
   }
@@ -155,7 +177,7 @@ final class PortTLS: Sendable {
 
   private func refresh(_ certificates: PortCertificates, _ state: inout State) {
     do throws(CertificateProblem) {
-      let texts = try certificates.read(secrets)
+      let texts = try certificates.read()
       if texts == state.texts { return }
       state.texts = texts
       state.context = try certificates.load(texts)

@@ -22,6 +22,7 @@ package struct ArgoSource: EventSource {
     self.name = name
     self.host = host
     warnWithoutCluster(host, block)
+    checkReach(spec.namespace, host, block)
   }
 
   /// Who may change objects is for the cluster to say.

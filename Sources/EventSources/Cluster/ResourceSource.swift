@@ -21,6 +21,7 @@ package struct ResourceSource: EventSource {
     self.name = name
     self.host = host
     warnWithoutCluster(host, block)
+    checkReach(spec.namespace, host, block)
   }
 
   /// Who may change objects is for the cluster to say.
@@ -111,6 +112,12 @@ func warnWithoutCluster(_ host: any SourceHost, _ block: Block) {
   do throws(ClusterError) { _ = try host.cluster.configuration() } catch {
     block.warning(nil, "it will have no events: \(error)")
   }
+}
+
+/// Says at load that objects are asked for which are out of reach.
+/// - Parameter namespace: nil: all.
+func checkReach(_ namespace: String?, _ host: any SourceHost, _ block: Block) {
+  if let refusal = host.cluster.scope.refusal(of: namespace) { block.error("namespace", refusal) }
 }
 
 /// Reads one kind of object until the task is cancelled, waiting for a cluster that is not there or

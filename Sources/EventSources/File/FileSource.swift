@@ -10,6 +10,7 @@ package struct FileSource: EventSource {
   package typealias Spec = FileSpec
 
   package static let kind = "file"
+  package static let reachesMachine = true
   /// What comes within it is read at once.
   private static let pause = Duration.milliseconds(20)
 

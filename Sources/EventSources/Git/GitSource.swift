@@ -13,6 +13,7 @@ import TLS
 /// (`signalbox git install`), or the repository is asked for its refs now and then.
 struct GitSource: EventSource, RequestHandler {
   static let kind = "git"
+  static let reachesMachine = true
   typealias Spec = GitSpec
   private let spec: GitSpec
   private let name: EventSourceName

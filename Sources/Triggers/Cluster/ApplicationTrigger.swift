@@ -36,6 +36,7 @@ package struct ApplicationTrigger: Trigger {
       server.check(host, block)
     } else {
       warnWithoutCluster(host, block)
+      checkReach(namespace, "namespace", host, block)
     }
   }
 

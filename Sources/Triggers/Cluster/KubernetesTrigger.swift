@@ -28,6 +28,7 @@ package struct KubernetesTrigger: Trigger {
     self.spec = spec
     self.host = host
     warnWithoutCluster(host, block)
+    spec.source?.checkReach(host, block)
   }
 
   package func forget(_ id: FiringID) { Claim.remove(id.text, host) }
@@ -241,6 +242,7 @@ package struct KubernetesTrigger: Trigger {
 /// from and what is done to it.
 func objectRefusal(_ destination: String) -> String? {
   let first = destination.prefix { $0 != "." }
+  if destination == "source" { return "found 'source': an event cannot choose all of it" }
   if first == "apiVersion" || first == "kind" {
     return "found '\(destination)': an event cannot choose what kind of object it is"
   }
@@ -249,6 +251,17 @@ func objectRefusal(_ destination: String) -> String? {
     return "found '\(destination)': an event cannot choose it"
   }
   return nil
+}
+
+/// Says at load what would be refused with the first firing.
+func checkReach(
+  _ namespace: String?,
+  _ field: String,
+  _ host: any TriggerHost,
+  _ block: Block
+) {
+  guard let namespace, !namespace.isEmpty else { return }
+  if let refusal = host.cluster.scope.refusal(of: namespace) { block.error(field, refusal) }
 }
 
 /// A manifest that needs a cluster loads without one; its firings will fail.

@@ -59,6 +59,13 @@ enum ObjectSource: Sendable {
     }
   }
 
+  /// Says at load that the object is in a namespace that is out of reach.
+  func checkReach(_ host: any TriggerHost, _ block: Block) {
+    guard case .inline(let object) = self else { return }
+    let namespace = object.at("metadata", "namespace")?.asString
+    Triggers.checkReach(namespace, "source", host, block)
+  }
+
   /// The object itself.
   /// - Throws: `ClusterError`.
   func object(

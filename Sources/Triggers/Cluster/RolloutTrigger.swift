@@ -27,6 +27,7 @@ package struct RolloutTrigger: Trigger {
     self.spec = spec
     self.host = host
     warnWithoutCluster(host, block)
+    checkReach(spec.namespace, "namespace", host, block)
   }
 
   package func forget(_ id: FiringID) { Claim.remove(id.text, host) }

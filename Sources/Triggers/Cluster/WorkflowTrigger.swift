@@ -32,6 +32,7 @@ package struct WorkflowTrigger: Trigger {
     self.spec = spec
     self.host = host
     warnWithoutCluster(host, block)
+    spec.source?.checkReach(host, block)
     spec.server?.check(host, block)
   }
 
