@@ -175,8 +175,8 @@ let package = Package(
     tests(
       "EndToEndTests",
       [
-        "Posix", "JSON", "TLS", "HTTP", "EventLog", "Bus", "Event", "Sensor", "Engine", "TestKit",
-        "signalbox",
+        "Posix", "JSON", "TLS", "HTTP", "EventLog", "Bus", "Event", "Sensor", "Engine", "Manifest",
+        "TestKit", "signalbox",
       ]
     ),
     tests(

@@ -44,7 +44,15 @@ package struct Instruments: Sendable {
   /// `source`, `event`, `error`: errors of what sources read.
   package let sourceErrors: Counter
 
+  /// `kind`, `state`: our objects in the cluster, by whether what they say is in force.
+  package let clusterObjects: Gauge
+
   package init(in metrics: Metrics) {
+    clusterObjects = metrics.gauge(
+      "signalbox_kubernetes_objects",
+      help: "Our objects in the cluster: current, previous (an earlier version stays) or refused.",
+      labels: ["kind", "state"]
+    )
     sourceNumbers = metrics.gauge(
       "signalbox_source_number",
       help: "What event sources say of what they read.",

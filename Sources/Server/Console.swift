@@ -15,6 +15,8 @@ struct Console: RequestHandler {
   let metrics: Metrics
   /// The name or address it was told to listen on.
   let host: String
+  /// nil: the manifests are files.
+  var contact: Contact?
 
   /// A loop that does not turn within this time is stuck.
   private static let patience = Duration.seconds(1)
@@ -34,6 +36,10 @@ struct Console: RequestHandler {
       return .answer(.text(200, "\(engine.lag(at: .now()).inSeconds) seconds behind"))
     case "/readyz":
       if let failure = log.failure { return .answer(.text(503, "the log failed: \(failure)")) }
+      if let readiness = contact?.readiness, !readiness.note.isEmpty {
+        let words = readiness.isReady ? "ready, but " : "not ready: "
+        return .answer(.text(readiness.isReady ? 200 : 503, words + readiness.note))
+      }
       return .answer(.text(200, "ready"))
     case "/metrics":
       let headers = Headers([.init("Content-Type", Metrics.contentType)])

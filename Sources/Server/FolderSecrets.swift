@@ -19,10 +19,7 @@ package final class FolderSecrets: SecretStore {
 
   package func secret(name: String, key: String) throws(SecretError) -> Secret {
     guard let secret = try find(name, key) else {
-      throw SecretError(
-        "no secret '\(name)/\(key)': looked at \(folder)/\(name)/\(key) and at the variable "
-          + variable(name, key)
-      )
+      throw SecretError("no secret '\(name)/\(key)': \(places(name, key))")
     }
     return secret
   }
@@ -33,7 +30,12 @@ package final class FolderSecrets: SecretStore {
     return secrets
   }
 
-  private func find(_ name: String, _ key: String) throws(SecretError) -> Secret? {
+  /// Where it looks, in words.
+  func places(_ name: String, _ key: String) -> String {
+    "looked at \(folder)/\(name)/\(key) and at the variable \(variable(name, key))"
+  }
+
+  func find(_ name: String, _ key: String) throws(SecretError) -> Secret? {
     guard isName(name), isName(key) else {
       throw SecretError("'\(name)/\(key)' is no name of a secret")
     }

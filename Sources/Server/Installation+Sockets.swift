@@ -12,6 +12,10 @@ struct Startup: Sendable {
   let loop: EventLoop
   /// Rung when another process serves the listening sockets.
   let handedOver: Bell
+  /// Rung when the manifests may have changed.
+  let changed: Bell
+  /// nil: the manifests are files.
+  var kubernetes: KubernetesMode?
   /// Where the bus is on Kafka; nil: in the folder alone.
   var kafkaBus: KafkaBusAccess?
 

@@ -20,30 +20,30 @@ import Triggers
 /// What runs: the log, the engine, the listeners, and the plan in force.
 actor Installation {
   let configuration: Server.Configuration
-  private let logger: Logger
+  let logger: Logger
   private let secrets: FolderSecrets
-  private let log: EventLog
+  let log: EventLog
   let engine: Engine
   let loops: [EventLoop]
   /// All ports have one budget for the bodies of their requests.
   let limits: HTTPLimits
   /// For the console, which no proxy stands before.
   private let ownLimits: HTTPLimits
-  private let accessLog: AccessLog?
+  let accessLog: AccessLog?
   private let sourceLoop: EventLoop
-  private let works: SourceWorks
+  let works: SourceWorks
   private let report: @Sendable (String) -> Void
   private let metrics = Metrics()
-  private let instruments: Instruments
-  private(set) var plan: PlanBuilder.Plan
+  let instruments: Instruments
+  var plan: PlanBuilder.Plan
   /// What the manifests held when they were read last.
-  private var fingerprint: Int
-  private(set) var listeners: [Int: Listener] = [:]
+  var fingerprint: Int
+  var listeners: [Int: Listener] = [:]
   let startup: Startup
   private(set) var console: HTTPServer?
   private var control: HTTPServer?
   private var pushes: HTTPServer?
-  private let pushRoutes = PortRoutes([])
+  let pushRoutes = PortRoutes([])
 
   struct Listener {
     let server: HTTPServer
@@ -92,7 +92,9 @@ actor Installation {
     logConfiguration.hooks.released = {
       logger.info("old segments were removed", metadata: ["segments": "\($0)", "bytes": "\($1)"])
     }
-    let settings = LogSettings.read(configuration.manifests)
+    let kubernetes = startup.kubernetes
+    let settings =
+      await kubernetes?.logSettings() ?? LogSettings.read(configuration.manifests)
     logConfiguration.apply(settings)
     logConfiguration.hooks.pressed = { figures in
       let held = figures.heldBytes.sorted { $0.value > $1.value }.map { "\($0.key): \($0.value)" }
@@ -116,7 +118,7 @@ actor Installation {
     sourceLoop = try EventLoop(name: "sources")
     works = SourceWorks(sourceLoop)
     let http = try HTTPClient()
-    let parts = Parts(
+    var parts = Parts(
       secrets: secrets,
       bus: log,
       loop: engineLoop,
@@ -136,15 +138,9 @@ actor Installation {
       ),
       compat: configuration.compat
     )
+    parts.namespaces = kubernetes?.rules(secrets)
     fingerprint = SensorCompiler.reader(Diagnostics()).fingerprint(of: configuration.manifests)
-    guard
-      let plan = parts.builder(Diagnostics()).build(
-        configuration.manifests,
-        checksMeaning: false
-      )
-    else {
-      throw Server.Refused()
-    }
+    let plan = try await Self.firstPlan(parts, configuration, kubernetes)
     self.plan = plan
     var engineConfiguration = Engine.Configuration()
     engineConfiguration.hopLimit = configuration.hopLimit
@@ -181,20 +177,25 @@ actor Installation {
       Double(engine.openWindows)
     }
     LogNumbers(metrics).register(log)
+    kubernetes?.register(in: metrics)
     ProcessNumbers.register(in: metrics)
     let waiting = try await engine.recover()
     try CommandTrigger.clean(parts.jobs, keeping: waiting)
     report("\(recovery.records) records on the log, \(waiting.count) firings to finish")
   }
 
-  private let parts: Parts
+  let parts: Parts
 
   /// Fires what waits and listens.
-  /// - Throws: `SystemError` when an address cannot be had.
+  /// - Throws: `SystemError` when an address cannot be had. In a cluster the event sources of such a
+  ///   port are left out.
   func start() async throws {
     await engine.start()
     for (port, routes) in plan.routesByPort {
-      listeners[port] = try await listen(port, routes)
+      do throws(SystemError) { listeners[port] = try await listen(port, routes) } catch {
+        // The load below tells the objects that want it.
+        if startup.kubernetes == nil { throw error }
+      }
     }
     console = try await serve(
       configuration.consoleAddress,
@@ -204,7 +205,8 @@ actor Installation {
         engine: engine,
         loops: loops + [engine.loop, sourceLoop],
         metrics: metrics,
-        host: configuration.consoleAddress
+        host: configuration.consoleAddress,
+        contact: startup.kubernetes?.contact
       ),
       limits: ownLimits
     )
@@ -222,12 +224,13 @@ actor Installation {
       loops: [loops[0]],
       handler: Control(installation: self)
     )
+    if let kubernetes = startup.kubernetes { await settle(kubernetes) }
     for source in plan.sources { report("event source \(source)") }
     for sensor in plan.engine.interlocking.sensors { report("sensor \(sensor.id)") }
     report("ready")
   }
 
-  private func listen(_ port: Int, _ routes: [Route]) async throws(SystemError) -> Listener {
+  func listen(_ port: Int, _ routes: [Route]) async throws(SystemError) -> Listener {
     let table = PortRoutes(routes)
     let (label, instruments) = ("\(port)", instruments)
     let certificates = PortTLS(PortCertificates(routes), logger)
@@ -273,89 +276,6 @@ actor Installation {
     for loop in loops + [sourceLoop] { loop.stop() }
   }
 
-  // MARK: Reload
-
-  /// Reads the manifests anew and, unless something is wrong with them, puts them in force
-  /// between two batches. Otherwise nothing changes.
-  func reload() async -> Reload {
-    accessLog?.reopen()
-    let diagnostics = Diagnostics()
-    // Before they are read: what changes meanwhile is noticed.
-    fingerprint = SensorCompiler.reader(Diagnostics()).fingerprint(of: configuration.manifests)
-    let next = parts.builder(diagnostics).build(configuration.manifests)
-    var messages = diagnostics.sorted.filter { $0.severity != .info }.map(\.description)
-    guard let next else { return refused(messages) }
-    guard next.kafkaBus?.fingerprint == plan.kafkaBus?.fingerprint else {
-      messages.append("the EventBus with kafka was changed; that takes a restart")
-      return refused(messages)
-    }
-    var opened: [Int: Listener] = [:]
-    do {
-      for (port, routes) in next.routesByPort where listeners[port] == nil {
-        opened[port] = try await listen(port, routes)
-      }
-      _ = try await log.append([.event(changed(next))])
-      try await engine.adopt(next.engine)
-    } catch {
-      for listener in opened.values { await listener.server.shutdown(grace: .zero) }
-      messages.append("\(error)")
-      return refused(messages)
-    }
-    let ports = Dictionary(uniqueKeysWithValues: next.routesByPort)
-    for (port, listener) in listeners {
-      if let routes = ports[port] {
-        listener.routes.replace(with: routes)
-        listener.certificates.replace(with: PortCertificates(routes))
-      } else {
-        await listener.server.shutdown(grace: .seconds(10))
-        listeners[port] = nil
-      }
-    }
-    listeners.merge(opened) { old, _ in old }
-    pushRoutes.replace(with: next.pushRoutes)
-    await works.replace(with: next.made, leavingBy: parts.sourceHost)
-    plan = next
-    logger.info(
-      "the manifests were reloaded",
-      metadata: [
-        "eventSources": "\(next.sources.count)",
-        "sensors": "\(next.engine.interlocking.sensors.count)",
-      ]
-    )
-    return Reload(isDone: true, messages: messages)
-  }
-
-  /// Reads them anew if their files hold something else than they did.
-  func reloadIfChanged() async {
-    let now = SensorCompiler.reader(Diagnostics()).fingerprint(of: configuration.manifests)
-    if now != fingerprint { _ = await reload() }
-  }
-
-  private func refused(_ messages: [String]) -> Reload {
-    logger.error(
-      "the manifests were not reloaded; the old ones stay in force",
-      metadata: ["errors": "\(messages.joined(separator: " | "))"]
-    )
-    return Reload(isDone: false, messages: messages)
-  }
-
-  private func changed(_ plan: PlanBuilder.Plan) -> Event {
-    let data: JSON = [
-      "eventSources": .array(plan.sources.map { .string($0) }),
-      "sensors": .array(plan.engine.interlocking.sensors.map { .string("\($0.id)") }),
-    ]
-    return Event(
-      id: Event.randomID(),
-      namespace: "default",
-      bus: "default",
-      source: OutcomeEvent.noticeSource,
-      type: "signalbox.plan.changed",
-      subject: "plan.changed",
-      time: Timestamp(nanoseconds: wallClockNanoseconds()),
-      data: data.encoded()
-    )
-  }
-
   /// What there is, for people and programs on this machine.
   func status() async -> JSON {
     let held: [JSON] = await engine.holds.map { trigger, hold in
@@ -372,16 +292,5 @@ actor Installation {
       "eventSources": .array(plan.sources.map { .string($0) }),
       "sensors": .array(plan.engine.interlocking.sensors.map { .string("\($0.id)") }),
     ]
-  }
-}
-
-/// What came of reading the manifests anew.
-struct Reload: Sendable {
-  let isDone: Bool
-  /// Errors and warnings, each with its place.
-  let messages: [String]
-
-  var json: JSON {
-    ["reloaded": .bool(isDone), "messages": .array(messages.map { .string($0) })]
   }
 }

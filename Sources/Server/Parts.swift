@@ -34,6 +34,8 @@ struct Parts: Sendable {
   var jq = JQWorkers(program: "/proc/self/exe")
   let bodies = RecentBodies()
   var compat = Compatibility.fixed
+  /// nil: all manifests are the operator's own.
+  var namespaces: NamespaceRules?
 
   var sourceHost: BusSourceHost {
     BusSourceHost(
@@ -51,7 +53,7 @@ struct Parts: Sendable {
   }
 
   func builder(_ diagnostics: Diagnostics) -> PlanBuilder {
-    PlanBuilder(
+    var builder = PlanBuilder(
       sourceKinds: eventSourceKinds,
       triggerKinds: triggerKinds,
       sourceHost: sourceHost,
@@ -70,5 +72,7 @@ struct Parts: Sendable {
       diagnostics: diagnostics,
       compat: compat
     )
+    builder.namespaces = namespaces
+    return builder
   }
 }

@@ -33,6 +33,12 @@ struct PlanBuilder {
     /// Where the bus is on Kafka.
     let kafkaBus: KafkaBusSpec?
 
+    static let empty = Plan(
+      engine: EnginePlan(sensors: [], triggers: []),
+      routes: [],
+      made: []
+    )
+
     /// `namespace/source/event` and kind, for the start's message.
     var sources: [String] { made.map { "\($0.name) (\($0.kind))" } }
 
@@ -96,7 +102,7 @@ struct PlanBuilder {
       sensors.append(sensor)
       triggers += made
     }
-    checkCommands(reachedFrom: open, sensors, triggers)
+    checkCommands(reachedFrom: open, sensors, triggers, set.sensors)
     if checksMeaning {
       var checks = SemanticChecks(self)
       checks.check(set.sensors)
@@ -167,13 +173,19 @@ struct PlanBuilder {
   private func checkCommands(
     reachedFrom open: [(key: EventKey, entry: EventSourceEntry)],
     _ sensors: [SensorPlan],
-    _ triggers: [TriggerPlan]
+    _ triggers: [TriggerPlan],
+    _ manifests: [SensorManifest]
   ) {
     let programs = Set(triggerKinds.filter(\.runsPrograms).map(\.kind))
     let commands = Set(triggers.filter { programs.contains($0.kind) }.map(\.id))
     let reach = Reach(sensors, triggers)
     for (key, entry) in open {
       guard let command = reach.triggers(from: key).first(where: commands.contains) else {
+        continue
+      }
+      // Where others share an installation their event source is not to blame for a new sensor.
+      if namespaces != nil {
+        refuse(command, reachedFrom: key, manifests)
         continue
       }
       report(

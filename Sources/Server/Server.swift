@@ -39,6 +39,8 @@ package struct Server {
     package var watchesManifests = false
     /// The kubeconfig of the cluster that triggers act on; nil: as kubectl finds it.
     package var kubeconfig: String?
+    /// The manifests are objects of that cluster; nil: they are files.
+    package var kubernetes: KubernetesOptions?
     /// How what is doubtful is read where a manifest says nothing.
     package var compat = Compatibility.fixed
 
@@ -175,7 +177,7 @@ package struct Server {
 
   /// Runs until `stop` is readable; reads the manifests anew when `reload` is.
   /// - Parameter report: takes what is found in the manifests, and what was started, in words.
-  /// - Throws: `Refused`, `LogError`, `SystemError`, `BusError`, `NoteError`, or an error in words
+  /// - Throws: `Refused`, `ClusterError`, `LogError`, `SystemError`, `BusError`, `NoteError`, or an error in words
   ///   when it cannot start.
   package static func run(
     _ configuration: Configuration,
@@ -185,8 +187,8 @@ package struct Server {
     report: @escaping @Sendable (String) -> Void
   ) async throws {
     // Before the log: manifests with errors leave no trace.
-    let (found, ports, kafkaBus) = check(
-      configuration.manifests,
+    let (found, ports, fileBus) = check(
+      configuration.kubernetes == nil ? configuration.manifests : [],
       secrets: configuration.secrets,
       kubeconfig: configuration.kubeconfig,
       compat: configuration.compat
@@ -199,12 +201,26 @@ package struct Server {
     if isActivated { report("sockets were there already for ports \(sockets.ports)") }
     if configuration.takesOver { try takeOver(configuration, ports, sockets, report) }
     let loop = try EventLoop(name: "requests")
+    let changed = try Bell()
+    let kubernetes = try configuration.kubernetes.map { options in
+      try KubernetesMode(
+        options,
+        kubeconfig: configuration.kubeconfig,
+        data: configuration.data,
+        loop: loop,
+        bell: changed,
+        logger: logger
+      )
+    }
+    try await kubernetes?.start()
     let startup = Startup(
       sockets: sockets,
       // The one before may still be finishing.
       patience: isActivated || configuration.takesOver ? .seconds(30) : .zero,
       loop: loop,
-      handedOver: try Bell()
+      handedOver: try Bell(),
+      changed: changed,
+      kubernetes: kubernetes
     )
     let service = Service(
       configuration: configuration,
@@ -213,11 +229,13 @@ package struct Server {
       reloading: reload.raw,
       report: report
     )
-    if let kafkaBus {
+    let clusterBus = await kubernetes?.kafkaBus(FolderSecrets(folder: configuration.secrets))
+    if let kafkaBus = fileBus ?? clusterBus {
       try await KafkaTenure(service, kafkaBus, startup).run()
     } else {
       _ = try await service.run(startup, lost: try Bell())
     }
+    await kubernetes?.stop()
     loop.stop()
   }
 }

@@ -25,20 +25,21 @@ struct Service: Sendable {
       await installation.stop()
       throw error
     }
-    let changed = try Bell()
     let watch = ManifestWatch(
       paths: configuration.manifests,
       loop: startup.loop,
-      bell: changed,
+      bell: startup.changed,
       logger: logger
     )
-    let watching = configuration.watchesManifests ? Task { await watch.run() } : nil
-    let bells = [stopping, reloading, changed.raw, startup.handedOver.raw, lost.raw]
+    let watching =
+      configuration.watchesManifests && startup.kubernetes == nil
+      ? Task { await watch.run() } : nil
+    let bells = [stopping, reloading, startup.changed.raw, startup.handedOver.raw, lost.raw]
     var end: End?
     while end == nil {
       switch await startup.loop.readable(of: bells) {
       case reloading: _ = await installation.reload()
-      case changed.raw: await installation.reloadIfChanged()
+      case startup.changed.raw: await installation.reloadIfChanged()
       case stopping: end = .stopped
       case lost.raw: end = .lost
       default:

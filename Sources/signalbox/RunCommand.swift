@@ -12,11 +12,14 @@ import Server
 struct RunCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "run",
-    abstract: "Run the event sources and sensors of manifests."
+    abstract:
+      "Run the event sources and sensors of manifests, which are files or objects of a cluster."
   )
 
   @Argument(help: "Manifest files and folders.")
-  var paths = ["eventsources", "sensors"]
+  var paths = Self.standardPaths
+
+  static let standardPaths = ["eventsources", "sensors"]
 
   @OptionGroup var folder: DataOption
   @OptionGroup var secrets: SecretsOption
@@ -50,8 +53,12 @@ struct RunCommand: AsyncParsableCommand {
   )
   var takeover = false
 
-  @Option(help: "The kubeconfig of the cluster that triggers act on; default: as kubectl finds it.")
+  @Option(
+    help: "The kubeconfig of the cluster; default: that of KUBECONFIG, of the pod, of kubectl."
+  )
   var kubeconfig: String?
+
+  @OptionGroup(title: "Kubernetes") var kubernetes: KubernetesRunOptions
 
   @Option(help: "The least level that is logged: debug, info, warning or error.")
   var logLevel = "info"
@@ -73,6 +80,7 @@ struct RunCommand: AsyncParsableCommand {
     do throws(AllowListError) { _ = try AllowList(parsing: allowOutbound) } catch {
       throw ValidationError("--allow-outbound: \(error)")
     }
+    try kubernetes.check(paths: paths, takeover: takeover)
     if consoleParts == nil { throw ValidationError("--console is ADDRESS:PORT") }
   }
 
@@ -100,7 +108,7 @@ struct RunCommand: AsyncParsableCommand {
     guard let console = consoleParts else { return }
     do {
       var configuration = Server.Configuration(
-        manifests: paths,
+        manifests: kubernetes.kubernetes ? [] : paths,
         data: folder.data,
         secrets: secrets.secrets,
         address: listen,
@@ -113,6 +121,7 @@ struct RunCommand: AsyncParsableCommand {
       configuration.watchesManifests = watch
       configuration.bodyMemoryBytes = bodyMemory << 20
       configuration.kubeconfig = kubeconfig
+      configuration.kubernetes = try kubernetes.options
       clients.apply(to: &configuration)
       configuration.compat = compat.value
       try await Server.run(

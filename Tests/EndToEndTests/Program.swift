@@ -3,7 +3,8 @@ import Posix
 import TLS
 import TestKit
 
-/// The real binary, running on a folder: `manifests` (a folder), `data`, `secrets`.
+/// The real binary, running on a folder: `manifests` (a folder, unless they are in a cluster), `data`,
+/// `secrets`.
 final class Program {
   let folder: String
   private let process = Process()
@@ -29,11 +30,12 @@ final class Program {
   init(_ folder: String, _ options: [String] = [], environment: [String: String] = [:]) throws {
     self.folder = folder
     process.executableURL = URL(fileURLWithPath: builtProgram("signalbox"))
+    let isInCluster = options.contains("--kubernetes")
     process.arguments =
-      [
-        "run", folder + "/manifests", "--data", folder + "/data", "--secrets",
+      ["run"] + (isInCluster ? [] : [folder + "/manifests"]) + [
+        "--data", folder + "/data", "--secrets",
         folder + "/secrets", "--listen", "127.0.0.1",
-      ] + (options.contains("--watch") ? [] : ["--no-watch"]) + options
+      ] + (isInCluster || options.contains("--watch") ? [] : ["--no-watch"]) + options
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.standardOutput = output
     process.standardError = output

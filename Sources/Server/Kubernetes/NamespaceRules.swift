@@ -3,6 +3,7 @@ import EventSources
 import JSON
 import Manifest
 import Plugin
+import Sensor
 
 /// What the operator lets manifests of single namespaces do beyond what all may.
 package struct NamespaceGrants: Sendable, Equatable {
@@ -102,5 +103,21 @@ extension PlanBuilder {
     guard let namespaces, !namespaces.grants.machine.contains(namespace) else { return nil }
     return "'\(kind)' reaches the machine that Signalbox runs on, which manifests of the namespace "
       + "'\(namespace)' may not; --allow-command \(namespace) lets them"
+  }
+}
+
+extension PlanBuilder {
+  /// A command that anybody could have run.
+  func refuse(_ command: TriggerID, reachedFrom key: EventKey, _ manifests: [SensorManifest]) {
+    for manifest in manifests
+    where manifest.namespace == command.sensor.namespace && manifest.name == command.sensor.name {
+      report(
+        manifest.mark,
+        "spec.triggers",
+        "anybody can send events to the event source '\(key.source)', and they reach the command "
+          + "'\(command.name)': give the event source a secret, or let it say signalbox: "
+          + "{unauthenticated: true}"
+      )
+    }
   }
 }

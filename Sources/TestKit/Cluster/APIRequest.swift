@@ -30,6 +30,19 @@ struct APIRequest {
     }
   }
 
+  /// What a role has to allow: the verb and the resource.
+  var right: String {
+    let isWatch = query["watch"] == "1" || query["watch"] == "true"
+    let verb =
+      switch (method, name) {
+      case ("GET", nil): isWatch ? "watch" : "list"
+      case ("POST", _): "create"
+      case ("PUT", _): "update"
+      default: method.lowercased()
+      }
+    return "\(verb) \(kind.group)/\(kind.plural)" + (subresource.map { "/\($0)" } ?? "")
+  }
+
   static func query(_ text: String) -> [String: String] {
     var query: [String: String] = [:]
     for pair in text.split(separator: "&") {

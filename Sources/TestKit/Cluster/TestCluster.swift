@@ -23,6 +23,8 @@ package final class TestCluster: Sendable {
     var failures: [(method: String, path: String, failure: APIFailure)] = []
     var requests: [String] = []
     var bookmarkSeconds: Double?
+    var isAway = false
+    var rights: Set<String> = []
   }
 
   package static let token = "test-token"
@@ -35,8 +37,9 @@ package final class TestCluster: Sendable {
   package let tokenPort: Int
   package let certificatePort: Int
 
+  /// - Parameter tokenPort: the port for bearer tokens; 0: one that is free.
   /// - Throws: `SystemError` or `TLSError`.
-  package init(workflows: WorkflowCRD = .full) async throws {
+  package init(workflows: WorkflowCRD = .full, tokenPort: Int = 0) async throws {
     kinds = APIKind.all(workflows)
     loop = try EventLoop(name: "test-cluster")
     let identity = try TLSIdentity(
@@ -52,7 +55,7 @@ package final class TestCluster: Sendable {
     let handler = Deferred()
     let first = try await HTTPServer(
       address: "127.0.0.1",
-      port: 0,
+      port: tokenPort,
       loops: [loop],
       encryption: { .tls(open) },
       handler: handler.handler(needsToken: true)
@@ -64,7 +67,7 @@ package final class TestCluster: Sendable {
       encryption: { .tls(mutual) },
       handler: handler.handler(needsToken: false)
     )
-    tokenPort = first.port
+    self.tokenPort = first.port
     certificatePort = second.port
     servers = Mutex([first, second])
     handler.cluster.withLock { $0 = Weak(self) }
@@ -115,6 +118,15 @@ package final class TestCluster: Sendable {
   // MARK: What tests steer
 
   package func setGone(_ form: Gone) { behaviour.withLock { $0.gone = form } }
+
+  /// While away it answers nothing but 503, and no watch goes on.
+  package func setAway(_ isAway: Bool) {
+    behaviour.withLock { $0.isAway = isAway }
+    if isAway { store.endWatches() }
+  }
+
+  /// What was done so far in the terms of roles: `verb group/resource`.
+  package var rights: Set<String> { behaviour.withLock { $0.rights } }
 
   package func setTokens(_ tokens: Set<String>) { behaviour.withLock { $0.tokens = tokens } }
 
@@ -240,12 +252,18 @@ package final class TestCluster: Sendable {
       return (isKnown, place.map { behaviour.failures.remove(at: $0).failure })
     }
     if let failure { return failure.response }
+    if behaviour.withLock({ $0.isAway }) {
+      return APIFailure(code: 503, reason: "ServiceUnavailable", message: "away").response
+    }
     guard isKnown else {
       return APIFailure(code: 401, reason: "Unauthorized", message: "Unauthorized").response
     }
     do throws(APIFailure) {
       if let discovery = discovery(head.path) { return .json(200, discovery.encoded()) }
       guard let call = APIRequest(request, kinds) else { throw .noSuchResource }
+      if head.headers["User-Agent"] == "signalbox" {
+        behaviour.withLock { _ = $0.rights.insert(call.right) }
+      }
       return try serve(call)
     } catch { return error.response }
   }
