@@ -15,7 +15,7 @@ import threading
 import time
 from datetime import datetime
 
-from confluent_kafka import Producer
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 PROGRAM = os.environ["SIGNALBOX_PROGRAM"]
@@ -37,6 +37,7 @@ def spawn(arguments, output):
 class Broker:
     def __init__(self, folder):
         self.folder = folder
+        os.makedirs(folder, exist_ok=True)
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         self.start()
@@ -227,10 +228,36 @@ class Receiver:
             writer.close()
 
 
+class Beside:
+    """A consumer of confluent-kafka that reads a topic and notes how old each message's `t` is."""
+
+    def __init__(self, address, topic):
+        self.ages = []
+        self.consumer = Consumer({"bootstrap.servers": address, "group.id": "beside",
+                                  "enable.auto.commit": False})
+        self.consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in range(4)])
+        self.is_done = False
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+
+    def read(self):
+        while not self.is_done:
+            for message in self.consumer.consume(100, 0.01):
+                if message.error() is None:
+                    self.ages.append(time.time() - float(json.loads(message.value())["t"]))
+
+    def stop(self):
+        self.is_done = True
+        self.thread.join()
+        self.consumer.close()
+
+
 def calls(broker, folder, rate, length):
-    """Milliseconds from a message's sending to the trigger's call, sorted."""
+    """Milliseconds from a message's sending to the trigger's call, and to a consumer beside it,
+    both sorted."""
     receiver = Receiver()
     broker.create("calls")
+    beside = Beside(broker.address, "calls")
     box = Signalbox(folder + "/calls", source(broker.address, "calls", "calls") + sensor(
         f"""http:
           url: http://127.0.0.1:{receiver.port}/
@@ -239,7 +266,9 @@ def calls(broker, folder, rate, length):
     producer.produce("calls", json.dumps({"t": str(time.time())}))
     producer.flush()
     box.wait(lambda: receiver.ages, 60, "the first call")
+    box.wait(lambda: beside.ages, 60, "the first message beside it")
     receiver.ages.clear()
+    beside.ages.clear()
     began = time.monotonic()
     for number in range(rate * length):
         wait = began + number / rate - time.monotonic()
@@ -249,8 +278,10 @@ def calls(broker, folder, rate, length):
         producer.poll(0)
     producer.flush()
     box.wait(lambda: len(receiver.ages) >= rate * length, 60, "the last call")
+    box.wait(lambda: len(beside.ages) >= rate * length, 60, "the last message beside it")
     box.stop()
-    return sorted(age * 1000 for age in receiver.ages)
+    beside.stop()
+    return [sorted(age * 1000 for age in ages) for ages in (receiver.ages, beside.ages)]
 
 
 def bench(folder, rounds=5, count=60_000, length=20):
@@ -275,8 +306,11 @@ def bench(folder, rounds=5, count=60_000, length=20):
         rows["kcat -P"].append(few / broker.fill(topic, folder + "/few"))
         rows["trigger"].append(produce(broker, folder, number, few))
         print(number, {name: round(values[-1]) for name, values in rows.items()}, file=sys.stderr)
-    ages = calls(broker, folder, 1000, length)
     broker.stop()
+    # Once a second it writes all it holds and answers nobody meanwhile: here it holds little.
+    fresh = Broker(folder + "/fresh")
+    ages, others = calls(fresh, folder, 1000, length)
+    fresh.stop()
     median = {name: statistics.median(values) for name, values in rows.items()}
     print(f"\nMedians of {rounds} rounds, {count} messages in and {few} out, {os.cpu_count()} cores:\n")
     print("| what | a second | beside kcat |\n|---|---|---|")
@@ -287,8 +321,13 @@ def bench(folder, rounds=5, count=60_000, length=20):
     print(f"| 1 KB messages by the trigger | {median['trigger']:.0f} "
           f"| {median['trigger'] / median['kcat -P']:.2f} |")
     print(f"\nFrom topic to the call of a trigger at 1,000 a second for {length} s: "
-          f"p50 {ages[len(ages) // 2]:.1f} ms, p99 {ages[len(ages) * 99 // 100]:.1f} ms, "
-          f"most {ages[-1]:.1f} ms. Memory after reading: {statistics.median(memory):.0f} MiB.")
+          f"{spread(ages)}. To a consumer of confluent-kafka beside it: {spread(others)}. "
+          f"Memory after reading: {statistics.median(memory):.0f} MiB.")
+
+
+def spread(ages):
+    return (f"p50 {ages[len(ages) // 2]:.1f} ms, p99 {ages[len(ages) * 99 // 100]:.1f} ms, "
+            f"most {ages[-1]:.1f} ms")
 
 
 def soak(folder, minutes=20.0, rate=200):

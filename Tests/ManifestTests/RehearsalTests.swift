@@ -339,7 +339,7 @@ private let good = """
 
   @Test(
     "the sensors that come with the program have tests, which catch mistakes",
-    arguments: ["sensors", "deploy/examples/git", "deploy/examples/hooks"]
+    arguments: ["sensors", "deploy/examples/git", "deploy/examples/hooks", "deploy/examples/kafka"]
   )
   func bundled(folder: String) throws {
     let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
