@@ -19,8 +19,19 @@ struct PortFailure: Error, CustomStringConvertible {
 
 extension Installation {
   /// Reads the manifests anew and, unless something is wrong with them, puts them in force
-  /// between two batches. Otherwise nothing changes.
+  /// between two batches. Otherwise nothing changes. One after the other.
   func reload() async -> Reload {
+    while let reloading { _ = await reloading.value }
+    let task = Task {
+      let reload = await self.reloadNow()
+      self.reloading = nil
+      return reload
+    }
+    reloading = task
+    return await task.value
+  }
+
+  private func reloadNow() async -> Reload {
     accessLog?.reopen()
     if let kubernetes = startup.kubernetes { return await reload(kubernetes) }
     let diagnostics = Diagnostics()

@@ -38,6 +38,8 @@ actor Installation {
   var plan: PlanBuilder.Plan
   /// What the manifests held when they were read last.
   var fingerprint: Int
+  /// The reload under way.
+  var reloading: Task<Reload, Never>?
   var listeners: [Int: Listener] = [:]
   let startup: Startup
   private(set) var console: HTTPServer?

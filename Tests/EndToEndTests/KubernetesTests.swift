@@ -222,7 +222,9 @@ import Testing
       client.waitForMore(50)
       client.finish()
       #expect(client.troubles == [])
-      try bench.wait("the engine", program) { bench.get("/healthz/lag").contains("\r\n\r\n0") }
+      let count = client.acknowledged.count
+      let all = #"signalbox_firings_total{sensor="ci/work",trigger="log"} \#(count)"#
+      try bench.wait("the engine", program) { bench.get("/metrics").contains(all) }
       #expect(program.end() == 0)
 
       var (events, firings) = ([String: Int](), [String: Int]())

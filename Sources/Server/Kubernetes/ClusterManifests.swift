@@ -115,9 +115,7 @@ actor ClusterManifests {
         let (client, type) = try await type(of: place.kind)
         let watch = ObjectWatch(client, type, namespace: place.namespace)
         await watch.run(
-          failed: { [weak self] error in
-            Task { await self?.failed(place, error) }
-          },
+          failed: { [weak self] error in self?.failed(place, error) },
           handle: { [weak self] change in await self?.take(change, place) }
         )
         return
@@ -131,7 +129,7 @@ actor ClusterManifests {
     }
   }
 
-  private func failed(_ place: Place, _ error: ClusterError) {
+  private nonisolated func failed(_ place: Place, _ error: ClusterError) {
     contact.fail("\(place)", error)
     logger.warning(
       "the manifests of the cluster could not be read; trying again",

@@ -50,7 +50,7 @@ extension Installation {
     guard let first = kubernetes.takeFirst(), first.plan != nil,
       plan.routesByPort.allSatisfy({ listeners[$0.0] != nil })
     else {
-      _ = await reload(kubernetes)
+      _ = await reload()
       return
     }
     await kubernetes.settle(first, instruments)
