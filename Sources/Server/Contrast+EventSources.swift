@@ -51,3 +51,10 @@ func namesHours(_ schedule: String, in timezone: String) -> Bool {
   guard let cron = try? Cron(schedule, timezone: timezone, zoneFile: zoneFile) else { return false }
   return cron.keepsHours
 }
+
+extension Compatibility {
+  /// What it changes in event sources.
+  var ofSources: String {
+    Difference.ofEventSources.filter(keeps).map { " " + $0.rawValue }.joined()
+  }
+}

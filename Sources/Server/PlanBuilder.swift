@@ -36,7 +36,8 @@ struct PlanBuilder {
     static let empty = Plan(
       engine: EnginePlan(sensors: [], triggers: []),
       routes: [],
-      made: []
+      made: [],
+      kafkaBus: nil
     )
 
     /// `namespace/source/event` and kind, for the start's message.
@@ -385,13 +386,6 @@ struct PlanBuilder {
 
   func report(_ mark: Mark, _ field: String, _ message: String) {
     diagnostics.add(Diagnostic(.error, mark, field: field, message))
-  }
-}
-
-extension Compatibility {
-  /// What it changes in event sources.
-  fileprivate var ofSources: String {
-    Difference.ofEventSources.filter(keeps).map { " " + $0.rawValue }.joined()
   }
 }
 
