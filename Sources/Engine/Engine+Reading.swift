@@ -16,8 +16,7 @@ extension Engine {
       do throws(BusError) {
         records = try bus.read(
           after: start,
-          limit: pressedBatches > 0
-            ? configuration.batchRecordsPressed : configuration.batchRecords,
+          limit: isPressed ? configuration.batchRecordsPressed : configuration.batchRecords,
           bytes: configuration.batchBytes
         )
       } catch {
@@ -51,6 +50,8 @@ extension Engine {
       }
     }
   }
+
+  private var isPressed: Bool { pressedBatches > 0 && lastAppend < configuration.pressedAppend }
 
   /// What a batch came to so far.
   struct Work {
@@ -159,6 +160,7 @@ extension Engine {
       unjudged: work.unjudged,
       retried: work.retried
     )
+    let began = MonotonicTime.now()
     // The notices first: repeated after a crash they deduplicate, the decision would not.
     guard
       let appended = await appendPatiently(
@@ -167,6 +169,7 @@ extension Engine {
         attempts: attempts
       ), let place = appended.last?.position
     else { return false }
+    lastAppend = MonotonicTime.now() - began
     unrecorded = 0
     state.slots = work.slots
     state.advance(to: last)

@@ -20,6 +20,9 @@ package actor Engine {
     /// Records read at once while firings that are decided on queue up and begin all the same:
     /// those that have no place in memory any longer would be read from the bus again.
     package var batchRecordsPressed = 32
+    /// But only while the bus takes a decision within this time: on a slow one small batches would
+    /// hold up all sensors because of one whose firings queue up.
+    package var pressedAppend = Duration.milliseconds(4)
     /// Events matched without a record saying so, at most; they are matched again after a crash.
     package var cursorInterval = 1000
     /// The wait before a bus that refused something is asked again.
@@ -69,6 +72,8 @@ package actor Engine {
   var recent = RecentEvents()
   /// Batches that are to be small, because firings of a trigger of which many wait began.
   var pressedBatches = 0
+  /// How long the bus took for the last decision.
+  var lastAppend = Duration.zero
   /// What holds firings.
   var held: [TriggerID: Hold] = [:]
   /// What looks at a trigger's firings again.
