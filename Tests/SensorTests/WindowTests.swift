@@ -149,7 +149,7 @@ import Testing
 
   @Test("exact: 1,500 of 1,500 pairs, whatever the order in which they arrive")
   func exactPairs() throws {
-    // The long run is `SIGNALBOX_INTERLEAVINGS=10000 swift test -c release --filter WindowTests`.
+    // The long run is `SIGNALBOX_INTERLEAVINGS=10000 swift test --filter WindowTests`.
     let count = Int(ProcessInfo.processInfo.environment["SIGNALBOX_INTERLEAVINGS"] ?? "") ?? 4
     for seed in 0..<count {
       var random = Seeded(UInt64(seed))
