@@ -8,27 +8,22 @@ import Testing
 /// Clients that nobody here wrote speak to the test server: what they take for a cluster is one.
 @Suite struct ForeignClientTests {
   /// A program under way, its output by lines.
-  private final class Running: @unchecked Sendable {
-    // SAFETY: `text` is guarded by `lock`; the rest does not change once it runs.
-    private let lock = NSLock()
-    private var text = ""
+  private final class Running {
     let process = Process()
-    private let output = Pipe()
+    private let output: PrintedOutput
 
     init(_ path: String, _ arguments: [String], _ environment: [String: String]) throws {
       process.executableURL = URL(fileURLWithPath: path)
       process.arguments = arguments
       process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-      process.standardOutput = output
-      process.standardError = output
-      output.fileHandleForReading.readabilityHandler = { [weak self] handle in
-        let more = String(decoding: handle.availableData, as: UTF8.self)
-        self?.lock.withLock { self?.text += more }
-      }
+      let pipe = Pipe()
+      process.standardOutput = pipe
+      process.standardError = pipe
       try process.run()
+      output = PrintedOutput(pipe)
     }
 
-    var printed: String { lock.withLock { text } }
+    var printed: String { output.all }
 
     /// Waits until it has printed `word`, or has ended.
     func wait(for word: String) async {
@@ -38,7 +33,6 @@ import Testing
     func end() {
       process.terminate()
       process.waitUntilExit()
-      output.fileHandleForReading.readabilityHandler = nil
     }
   }
 

@@ -50,17 +50,11 @@ import Testing
         "run", folder + "/manifests.yaml", "--data", folder + "/data", "--secrets", folder,
         "--listen", "127.0.0.1", "--console", "127.0.0.1:0", "--log-level", "critical",
       ]
-      let output = Pipe()
-      process.standardOutput = output
+      let pipe = Pipe()
+      process.standardOutput = pipe
       try process.run()
-      var started = ""
-      while !started.contains("\nready") {
-        let more = output.fileHandleForReading.availableData
-        if more.isEmpty { throw SystemError("start", started, code: ECHILD) }
-        started += String(decoding: more, as: UTF8.self)
-      }
-      output.fileHandleForReading.readabilityHandler = { _ = $0.availableData }
-      defer { output.fileHandleForReading.readabilityHandler = nil }
+      let output = PrintedOutput(pipe)
+      if !output.wait(for: "\nready") { throw SystemError("start", output.all, code: ECHILD) }
       let result = Result { try body(port, folder + "/data/log") }
       process.terminate()
       process.waitUntilExit()

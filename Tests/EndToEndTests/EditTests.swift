@@ -143,7 +143,7 @@ import Testing
         path,
         ["--console", "127.0.0.1:0", "--log-level", "critical", "--watch"]
       )
-      let client = SteadyClient(port: folder.port, connections: 4)
+      let client = SteadyClient(port: folder.port, connections: 4, gap: 10)
       client.waitForMore(20)
       for number in 1...edits {
         try edit(folder, number, &random)

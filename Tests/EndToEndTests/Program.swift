@@ -8,22 +8,12 @@ import TestKit
 final class Program {
   let folder: String
   private let process = Process()
-  private let output = Pipe()
-  private let text = Lines()
+  private let output: PrintedOutput
 
   /// What it printed so far.
-  var printed: String { text.all }
+  var printed: String { output.all }
   var isRunning: Bool { process.isRunning }
   var processID: Int32 { process.processIdentifier }
-
-  /// Collects output from the thread that reads it.
-  private final class Lines: @unchecked Sendable {
-    // SAFETY: guarded by `lock`.
-    private let lock = NSLock()
-    private var text = ""
-    var all: String { lock.withLock { text } }
-    func add(_ bytes: Data) { lock.withLock { text += String(decoding: bytes, as: UTF8.self) } }
-  }
 
   /// Starts it and waits until it says that it is ready.
   /// - Throws: `SystemError` with what it printed when it ended instead.
@@ -37,16 +27,12 @@ final class Program {
         folder + "/secrets", "--listen", "127.0.0.1",
       ] + (isInCluster || options.contains("--watch") ? [] : ["--no-watch"]) + options
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-    process.standardOutput = output
-    process.standardError = output
+    let pipe = Pipe()
+    process.standardOutput = pipe
+    process.standardError = pipe
     try process.run()
-    let reading = output.fileHandleForReading
-    while !text.all.contains("\nready") {
-      let more = reading.availableData
-      if more.isEmpty { throw SystemError("start", text.all, code: ECHILD) }
-      text.add(more)
-    }
-    reading.readabilityHandler = { [text] in text.add($0.availableData) }
+    output = PrintedOutput(pipe)
+    if !output.wait(for: "\nready") { throw SystemError("start", output.all, code: ECHILD) }
   }
 
   func signal(_ number: Int32) { if process.isRunning { kill(process.processIdentifier, number) } }
@@ -56,15 +42,13 @@ final class Program {
   func end(by number: Int32 = SIGTERM) -> Int32 {
     signal(number)
     process.waitUntilExit()
-    output.fileHandleForReading.readabilityHandler = nil
     return process.terminationStatus
   }
 
   /// Waits until it ends by itself and answers the exit status.
   func wait() -> Int32 {
     process.waitUntilExit()
-    output.fileHandleForReading.readabilityHandler = nil
-    if let rest = try? output.fileHandleForReading.readToEnd() { text.add(rest) }
+    output.waitForEnd()
     return process.terminationStatus
   }
 

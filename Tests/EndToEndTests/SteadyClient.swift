@@ -14,6 +14,7 @@ final class SteadyClient: Sendable {
   }
 
   private let port: Int
+  private let gap: Int32
   private let tally = Mutex(Tally())
   private let isStopping = Atomic(false)
   private let done = DispatchGroup()
@@ -21,8 +22,10 @@ final class SteadyClient: Sendable {
   var acknowledged: Set<Int> { tally.withLock { $0.acknowledged } }
   var troubles: [String] { tally.withLock { $0.troubles } }
 
-  init(port: Int, connections: Int) {
+  /// A gap in milliseconds after each push keeps what a long run has to count within bounds.
+  init(port: Int, connections: Int, gap: Int32 = 0) {
     self.port = port
+    self.gap = gap
     for _ in 0..<connections {
       done.enter()
       Thread.detachNewThread { [self] in
@@ -34,8 +37,10 @@ final class SteadyClient: Sendable {
 
   /// Waits until `count` more pushes were acknowledged, or something went wrong.
   func waitForMore(_ count: Int) {
-    let wanted = acknowledged.count + count
-    while acknowledged.count < wanted && troubles.isEmpty { _ = poll(nil, 0, 5) }
+    let wanted = count + tally.withLock { $0.acknowledged.count }
+    while tally.withLock({ $0.acknowledged.count < wanted && $0.troubles.isEmpty }) {
+      _ = poll(nil, 0, 5)
+    }
   }
 
   /// Lets every push that was begun get its answer.
@@ -71,6 +76,7 @@ final class SteadyClient: Sendable {
         tally.withLock { $0.troubles.append("push \(number): \(error)") }
         return
       }
+      if gap > 0 { _ = poll(nil, 0, gap) }
     }
   }
 }

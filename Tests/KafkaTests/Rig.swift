@@ -43,42 +43,26 @@ enum Tools {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: path)
     process.arguments = arguments
-    let (output, errors) = (Pipe(), Pipe())
+    guard let file = unsafe tmpfile() else { throw SystemError("tmpfile") }
+    defer { unsafe fclose(file) }
+    let errors = unsafe FileHandle(fileDescriptor: fileno(file), closeOnDealloc: false)
+    let output = Pipe()
     process.standardOutput = output
     process.standardError = errors
     try process.run()
-    let reader = Collected(errors)
     let bytes = output.fileHandleForReading.readDataToEndOfFile()
     process.waitUntilExit()
     let text = String(decoding: bytes, as: UTF8.self)
-    return (process.terminationStatus, process.terminationStatus == 0 ? text : text + reader.text)
+    if process.terminationStatus == 0 { return (0, text) }
+    try errors.seek(toOffset: 0)
+    let words = String(decoding: errors.readDataToEndOfFile(), as: UTF8.self)
+    return (process.terminationStatus, text + words)
   }
 }
 
 struct Failure: Error, CustomStringConvertible {
   let description: String
   init(_ description: String) { self.description = description }
-}
-
-/// What a process writes, read by somebody else's thread.
-final class Collected: @unchecked Sendable {
-  // SAFETY: guarded by `lock`.
-  private let lock = NSLock()
-  private var bytes = Data()
-  private let handle: FileHandle
-
-  init(_ pipe: Pipe) {
-    handle = pipe.fileHandleForReading
-    handle.readabilityHandler = { [weak self] handle in
-      let more = handle.availableData
-      if more.isEmpty { handle.readabilityHandler = nil }
-      self?.add(more)
-    }
-  }
-
-  private func add(_ more: Data) { lock.withLock { bytes += more } }
-  var text: String { lock.withLock { String(decoding: bytes, as: UTF8.self) } }
-  deinit { handle.readabilityHandler = nil }
 }
 
 /// A program that runs until it is ended, its output in a file.
