@@ -221,6 +221,8 @@ extension Interlocking {
         continue
       }
       expire(id, rule, at: due, &slots, &step)
+      // Events of one batch have one time: what is left may be due just as well.
+      if slots.windows[id]?.due == due { slots.windows.putBack(id) }
       count += 1
       step.isCut = count >= limit
     }

@@ -210,6 +210,17 @@ import Testing
     #expect(played.fired == [["a1"], ["a4"]])
   }
 
+  @Test("absent: of events that came at one time each fires")
+  func absentAtOnce() throws {
+    let plan = try interlocking(["a", "b"], "a && b") { timing in
+      timing.gathering = .absent(Absence(after: "a", within: .seconds(10), key: nil))
+    }
+    let events = [(0, "a", "a1", ""), (0, "a", "a2", ""), (0, "a", "a3", ""), (5, "a", "a4", "")]
+    let played = play(plan, events, until: 10)
+    #expect(played.fired == [["a1"], ["a2"], ["a3"]])
+    #expect(play(plan, events, until: 15).fired == [["a1"], ["a2"], ["a3"], ["a4"]])
+  }
+
   @Test("batch: so many events, or so much time since the first")
   func batch() throws {
     let plan = try interlocking(["a", "b"], "a || b") { timing in
