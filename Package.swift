@@ -137,7 +137,7 @@ let package = Package(
       ],
       swiftSettings: strict
     ),
-    module("TestKit", ["Posix", "TLS", "Event", "Bus", "EventLog", "JSON", "HTTP"]),
+    module("TestKit", ["CRdKafka", "Posix", "TLS", "Event", "Bus", "EventLog", "JSON", "HTTP"]),
     // Tests
     tests("TidyTests", []),
     tests("PosixTests", ["Posix"]),
@@ -168,8 +168,9 @@ let package = Package(
     tests(
       "EngineTests",
       [
-        "Engine", "Sensor", "Expression", "Bus", "EventLog", "Event", "Plugin", "Manifest", "JSON",
-        "Posix", "TestKit", .product(name: "Logging", package: "swift-log"),
+        "Engine", "Sensor", "Expression", "Bus", "EventLog", "KafkaBus", "KafkaClient", "Event",
+        "Plugin", "Manifest", "JSON", "Posix", "MatchingWorkload", "TestKit",
+        .product(name: "Logging", package: "swift-log"),
       ]
     ),
     tests(

@@ -109,13 +109,13 @@ extension EngineTests {
     let vessel = Vessel(deaf: 2)
     try await run([plan], [limited(plan, vessel)]) { log in
       _ = try await log.append([event("e1", "push")])
-      while vessel.started.isEmpty { await Task.yield() }
+      while vessel.started.isEmpty { await turn() }
       _ = try await log.append([event("e2", "push"), event("e3", "push"), event("e4", "push")])
-      while vessel.started.count < 2 { await Task.yield() }
+      while vessel.started.count < 2 { await turn() }
       #expect(vessel.started == ["e1", "e4"])
       #expect(vessel.asked == ["e1", "e1", "e1"])
       vessel.end("e4", .done(result: .null))
-      while try endings(log).count < 4 { await Task.yield() }
+      while try endings(log).count < 4 { await turn() }
       let wanted = ["e1 cancelled", "e2 cancelled", "e3 cancelled", "e4 succeeded"]
       #expect(try endings(log).sorted() == wanted)
     }
@@ -127,16 +127,16 @@ extension EngineTests {
     let deaf = Vessel(deaf: .max)
     try await run([plan], [limited(plan, deaf)]) { log in
       _ = try await log.append([event("e1", "push")])
-      while deaf.started.isEmpty { await Task.yield() }
+      while deaf.started.isEmpty { await turn() }
       _ = try await log.append([event("e2", "push")])
-      while deaf.asked.isEmpty { await Task.yield() }
+      while deaf.asked.isEmpty { await turn() }
     }
     #expect(deaf.started == ["e1"])
     let vessel = Vessel()
     try await run([plan], [limited(plan, vessel)]) { log in
-      while vessel.started.isEmpty { await Task.yield() }
+      while vessel.started.isEmpty { await turn() }
       vessel.end("e2", .done(result: .null))
-      while try endings(log).count < 2 { await Task.yield() }
+      while try endings(log).count < 2 { await turn() }
       #expect(try endings(log) == ["e1 cancelled", "e2 succeeded"])
     }
     #expect(vessel.started == ["e2"] && vessel.asked == ["e1"])

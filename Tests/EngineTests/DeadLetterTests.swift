@@ -41,7 +41,7 @@ extension EngineTests {
     let script = Script([failing])
     try await run([plan], [trigger(plan, script)]) { (log, engine) in
       _ = try await log.append([event("e", "push")])
-      while await engine.deadLetters.isEmpty { await Task.yield() }
+      while await engine.deadLetters.isEmpty { await turn() }
       let letter = try #require(await engine.deadLetters.first)
       #expect(letter.kind == .firing && letter.part == "t" && letter.why == "no such branch")
       #expect(letter.id == script.firings[0].id.text)
@@ -75,12 +75,12 @@ extension EngineTests {
       _ = try await log.append([event("e", "push")])
       var ids: Set<String> = []
       for _ in 0..<3 {
-        while await engine.deadLetters.isEmpty { await Task.yield() }
+        while await engine.deadLetters.isEmpty { await turn() }
         let id = try #require(await engine.deadLetters.first?.id)
         ids.insert(id)
         #expect(await engine.retry(letters: [id], by: "test").allSatisfy(\.isDone))
       }
-      while await engine.deadLetters.isEmpty { await Task.yield() }
+      while await engine.deadLetters.isEmpty { await turn() }
       #expect(ids.count == 3 && script.firings.count == 4)
       #expect(await engine.deadLetters.count == 1)
     }
@@ -92,7 +92,7 @@ extension EngineTests {
     let script = Script([.done(result: .null)])
     try await run([strict], [trigger(strict, script)]) { (log, engine) in
       _ = try await log.append([event("e", "push")])
-      while await engine.deadLetters.isEmpty { await Task.yield() }
+      while await engine.deadLetters.isEmpty { await turn() }
     }
     try await run([strict], [trigger(strict, script)]) { (log, engine) in
       let letter = try #require(await engine.deadLetters.first)
@@ -120,7 +120,7 @@ extension EngineTests {
     let script = Script([failing])
     try await run([plan], [trigger(plan, script)]) { (log, engine) in
       _ = try await log.append([event("e1", "push"), event("e2", "push")])
-      while await engine.deadLetters.count < 2 { await Task.yield() }
+      while await engine.deadLetters.count < 2 { await turn() }
       let id = try #require(await engine.deadLetters.first?.id)
       #expect(try await engine.drop(letters: [id, "none"], why: "test") == [id])
       _ = try await events(log, until: "deadletters.dropped")
@@ -139,9 +139,9 @@ extension EngineTests {
     settings.upkeepInterval = .milliseconds(1)
     try await run([plan], [trigger(plan, script)], engine: settings) { (log, engine) in
       _ = try await log.append((0..<8).map { event("e\($0)", "push") })
-      while script.firings.count < 8 { await Task.yield() }
-      while try await dropped(log) < 5 { await Task.yield() }
-      while await engine.deadLetters.count > 3 { await Task.yield() }
+      while script.firings.count < 8 { await turn() }
+      while try await dropped(log) < 5 { await turn() }
+      while await engine.deadLetters.count > 3 { await turn() }
       let letters = await engine.deadLetters
       let kept = Set(script.firings.suffix(3).map(\.id.text))
       #expect(Set(letters.map(\.id)) == kept)
@@ -167,7 +167,7 @@ extension EngineTests {
     try await run([plan], [trigger(plan, script)], log: forgetful(), engine: settings) {
       (log, engine) in
       let place = try await log.append([event("e", "push")])[0].position
-      while await engine.deadLetters.isEmpty { await Task.yield() }
+      while await engine.deadLetters.isEmpty { await turn() }
       while try log.read(after: nil, limit: 9, bytes: .max).dropFirst(2).first?.position.offset
         ?? 0 < 100
       {
@@ -181,20 +181,23 @@ extension EngineTests {
     }
     // What a folder alone tells.
     var fold = LetterFold()
-    let (log, _) = try EventLog.open(disk: disk, EventLog.Configuration())
+    let log = try await storage.open()
     for record in try log.read(after: nil, limit: .max, bytes: .max) { try fold.take(record) }
     await log.close()
     #expect(fold.letters.count == 1)
   }
 
-  @Test("a dlqTrigger fires once for a firing that failed, wherever the program was killed")
+  @Test(
+    "a dlqTrigger fires once for a firing that failed, wherever the program was killed",
+    .embeddedLogOnly("the disk counts to the end; programs on Kafka are killed by KafkaTests")
+  )
   func deadLetterTrigger() async throws {
     let plan = try sensor("a", "suite", ["push"], "d0")
     let last = TriggerID(sensor: plan.id, name: "last")
     for calls in 0..<14 {
-      let disk = FaultyDisk()
       var suite = self
-      suite.disk = disk
+      suite.storage = Storage()
+      let disk = suite.storage.disk
       let (script, other) = (Script([failing]), Script([.done(result: .null)]))
       func plans() -> [TriggerPlan] {
         var first = suite.trigger(plan, script)
@@ -205,7 +208,7 @@ extension EngineTests {
         _ = try await log.append([event("e", "push")])
         // From here on the disk takes nothing: as if the process had been killed there.
         disk.crash(after: calls)
-        while log.failure == nil, other.firings.isEmpty { await Task.yield() }
+        while log.failure == nil, other.firings.isEmpty { await turn() }
       }
       disk.clearFaults()
       try await suite.run([plan], plans()) { (log, engine) in

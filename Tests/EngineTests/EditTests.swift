@@ -20,7 +20,9 @@ extension EngineTests {
   @Test("random edits under load: every event is the business of one version, once")
   func randomEdits() async throws {
     // The long run is `SIGNALBOX_EDITS=500 swift test --filter EngineTests/randomEdits`.
-    let edits = Int(ProcessInfo.processInfo.environment["SIGNALBOX_EDITS"] ?? "") ?? 40
+    let edits =
+      Int(ProcessInfo.processInfo.environment["SIGNALBOX_EDITS"] ?? "")
+      ?? storage.count(40, onKafka: 10)
     var random = Seeded(UInt64(edits))
     let names = ["a", "b", "c", "d"]
     let scripts = names.map { _ in Script([.done(result: .null)]) }
@@ -50,11 +52,11 @@ extension EngineTests {
       try await sender.value
       try await engine.adopt(EnginePlan(sensors: first, triggers: triggers))
       for script in scripts {
-        while script.firings.count < edits * 20 { await Task.yield() }
+        while script.firings.count < edits * 20 { await turn() }
       }
       _ = try await log.append([event("last", "push")])
       for script in scripts {
-        while counted(script)["last"] == nil { await Task.yield() }
+        while counted(script)["last"] == nil { await turn() }
       }
     }
     for script in scripts {
@@ -87,7 +89,7 @@ extension EngineTests {
         _ = try await log.append([event("e\(number)", "push")])
         clock.advance(by: .seconds(60))
       }
-      while script.firings.count < 4 { await Task.yield() }
+      while script.firings.count < 4 { await turn() }
       let third = Timestamp(nanoseconds: clock.now.nanoseconds - 120_000_000_000)
       let added = [
         try plan("all", .beginning), try plan("some", .time(third)), try plan("none", .now),
@@ -101,9 +103,9 @@ extension EngineTests {
       )
       _ = try await log.append([event("e4", "push")])
       for script in scripts {
-        while script.firings.last?.events[0].event.id != "e4" { await Task.yield() }
+        while script.firings.last?.events[0].event.id != "e4" { await turn() }
       }
-      while script.firings.count < 5 { await Task.yield() }
+      while script.firings.count < 5 { await turn() }
       #expect(
         scripts.map { $0.firings.map { $0.events[0].event.id } } == [
           ["e0", "e1", "e2", "e3", "e4"], ["e2", "e3", "e4"], ["e4"],

@@ -33,7 +33,7 @@ final class HandClock: Sendable {
 }
 
 extension EngineTests {
-  private func timed(
+  func timed(
     _ name: String,
     _ subjects: [String],
     _ condition: String,
@@ -52,14 +52,14 @@ extension EngineTests {
     )
   }
 
-  private func keyed(_ subjects: Int) throws -> KeyRule {
+  func keyed(_ subjects: Int) throws -> KeyRule {
     let selector = try #require(Parameter.Selector(key: try JSONPath("k")))
     return KeyRule(
       Dictionary(uniqueKeysWithValues: (0..<subjects).map { ("d\($0)", selector) })
     )
   }
 
-  private func event(_ id: String, _ subject: String, key: String) -> Draft {
+  func event(_ id: String, _ subject: String, key: String) -> Draft {
     var event = sampleEvent(id)
     event.subject = subject
     event.data = Array(#"{"k": "\#(key)"}"#.utf8)
@@ -78,22 +78,22 @@ extension EngineTests {
     limited.flow.rate = RateLimit(spacing: .seconds(3600), burst: 2)
     try await run([plan], [limited], log: clock.log, clock: now) { (log, engine) in
       _ = try await log.append((0..<4).map { event("e\($0)", "push") })
-      while await engine.holds.isEmpty { await Task.yield() }
+      while await engine.holds.isEmpty { await turn() }
       let hold = try #require(await engine.holds.first?.hold)
       #expect(hold.kind == .rateLimit && hold.waiting == 2)
       #expect(hold.until == clock.now.adding(.seconds(3600)))
-      while try await outcomes(log) < 2 { await Task.yield() }
+      while try await outcomes(log) < 2 { await turn() }
     }
     // Half an hour is not enough, whatever the program did in between.
     clock.advance(by: .seconds(1800))
     try await run([plan], [limited], log: clock.log, clock: now) { (log, engine) in
-      while await engine.holds.isEmpty { await Task.yield() }
+      while await engine.holds.isEmpty { await turn() }
       #expect(script.firings.count == 2)
       clock.advance(by: .seconds(1800))
       // Anything that happens has the trigger looked at again.
       _ = try await log.append([event("e4", "push")])
-      while script.firings.count < 3 { await Task.yield() }
-      while await engine.holds.first?.hold.waiting != 2 { await Task.yield() }
+      while script.firings.count < 3 { await turn() }
+      while await engine.holds.first?.hold.waiting != 2 { await turn() }
     }
     #expect(script.firings.map { $0.events[0].event.id } == ["e0", "e1", "e2"])
   }
@@ -112,12 +112,12 @@ extension EngineTests {
     suspended.flow.isSuspended = true
     try await run([plan], [suspended]) { (log, engine) in
       _ = try await log.append([event("e1", "push"), event("e2", "push")])
-      while await engine.holds.first?.hold.waiting != 2 { await Task.yield() }
+      while await engine.holds.first?.hold.waiting != 2 { await turn() }
     }
     try await run([plan], [suspended]) { (log, engine) in
-      while await engine.holds.first?.hold.kind != .suspend { await Task.yield() }
+      while await engine.holds.first?.hold.kind != .suspend { await turn() }
       try await engine.adopt(EnginePlan(sensors: [plan], triggers: [trigger(plan, script)]))
-      while script.firings.count < 2 { await Task.yield() }
+      while script.firings.count < 2 { await turn() }
       #expect(await engine.holds.isEmpty)
     }
   }
@@ -130,7 +130,7 @@ extension EngineTests {
     let script = Script([.done(result: .null)])
     try await run([plan], [trigger(plan, script)], log: clock.log, clock: now) { (log, engine) in
       _ = try await log.append([event("e", "push")])
-      while await engine.holds.first?.hold.kind != .delay { await Task.yield() }
+      while await engine.holds.first?.hold.kind != .delay { await turn() }
       #expect(script.firings.isEmpty)
     }
     clock.advance(by: .seconds(600))
@@ -144,7 +144,7 @@ extension EngineTests {
   func concurrency() async throws {
     for mode in [ConcurrencyLimit.Mode.queue, .skip] {
       var suite = self
-      suite.disk = FaultyDisk()
+      suite.storage = Storage()
       let plan = try timed("a", ["push"], "d0") { $0.laneKey = try keyed(1) }
       let gate = Gate()
       var limited = suite.trigger(plan, gate, concurrency: 8)
@@ -154,19 +154,19 @@ extension EngineTests {
           event("x1", "push", key: "x"), event("x2", "push", key: "x"),
           event("y1", "push", key: "y"),
         ])
-        while gate.entered.count < 2 { await Task.yield() }
+        while gate.entered.count < 2 { await turn() }
         #expect(gate.entered == ["x1", "y1"])
         if mode == .queue {
-          while await engine.holds.first?.hold.kind != .concurrency { await Task.yield() }
+          while await engine.holds.first?.hold.kind != .concurrency { await turn() }
           gate.open("x1")
-          while gate.entered.count < 3 { await Task.yield() }
+          while gate.entered.count < 3 { await turn() }
           #expect(gate.entered == ["x1", "y1", "x2"])
         } else {
           let seen = try await events(log, until: "a/t/skipped")
           #expect(seen.last?.cause?.events == ["x2"])
         }
         for id in ["x1", "x2", "y1"] { gate.open(id) }
-        while try await outcomes(log) < 3 { await Task.yield() }
+        while try await outcomes(log) < 3 { await turn() }
       }
     }
   }
@@ -175,9 +175,11 @@ extension EngineTests {
 
   @Test("absence fires once, whether the deadline passes in a run, between two or at a crash")
   func absence() async throws {
-    for calls in [nil] + (0..<8).map({ Optional($0) }) {
+    // Of a bus on Kafka the disk is a copy; its programs are killed by KafkaTests.
+    let crashes = storage.isTopic ? 0..<0 : 0..<8
+    for calls in [nil] + crashes.map({ Optional($0) }) {
       var suite = self
-      suite.disk = FaultyDisk()
+      suite.storage = Storage()
       let plan = try timed("a", ["x", "y"], "d0 && d1") {
         $0.gathering = .absent(Absence(after: "d0", within: .seconds(600), key: nil))
       }
@@ -187,23 +189,23 @@ extension EngineTests {
       let plans = [suite.trigger(plan, script)]
       try await suite.run([plan], plans, log: clock.log, clock: now) { (log, engine) in
         _ = try await log.append([event("x1", "x")])
-        while engine.openWindows == 0 { await Task.yield() }
+        while engine.openWindows == 0 { await turn() }
       }
       clock.advance(by: .seconds(601))
       // Up to eight calls of the disk after the restart, then none: a crash at any of them.
       try await suite.run([plan], plans, log: clock.log, clock: now) { (log, engine) in
         guard let calls else { return }
-        suite.disk.crash(after: calls)
-        while log.failure == nil, (try? await outcomes(log)) == 0 { await Task.yield() }
+        suite.storage.disk.crash(after: calls)
+        while log.failure == nil, (try? await outcomes(log)) == 0 { await turn() }
       }
-      suite.disk.clearFaults()
+      suite.storage.disk.clearFaults()
       try await suite.run([plan], plans, log: clock.log, clock: now) { (log, engine) in
         let seen = try await events(log, until: "a/t/succeeded")
         #expect(seen.last?.cause?.events == ["x1"])
         #expect(engine.openWindows == 0)
         // A second one would come before this.
         _ = try await log.append([event("x2", "x")])
-        while engine.openWindows == 0 { await Task.yield() }
+        while engine.openWindows == 0 { await turn() }
         #expect(try await outcomes(log) == 1)
       }
       #expect(Set(script.firings.map(\.id)).count == 1)
@@ -237,7 +239,7 @@ extension EngineTests {
     let triggers = sensors.map { trigger($0, script) }
     try await run(sensors, triggers) { (log, engine) in
       _ = try await log.append([event("x1", "x")])
-      while engine.openWindows < 2 { await Task.yield() }
+      while engine.openWindows < 2 { await turn() }
       let edited = [try plan("a", nil), try plan("b", 60)]
       try await engine.adopt(
         EnginePlan(sensors: edited, triggers: edited.map { trigger($0, script) })
@@ -292,10 +294,10 @@ extension EngineTests {
           clock.advance(by: .seconds(Int.random(in: 0..<6, using: &random)))
         }
         _ = try await log.append([event("end\(number)", "nothing")])
-        while engine.lag(at: .now()) > .zero { await Task.yield() }
+        while engine.lag(at: .now()) > .zero { await turn() }
       }
     }
-    let (log, _) = try EventLog.open(disk: disk, clock.log)
+    let log = try await storage.open(clock.log)
     #expect(log.snapshot != nil)
     let states = try await [true, false].asyncMap { usesSnapshot in
       let loop = try EventLoop(name: "engine")
@@ -314,9 +316,18 @@ extension EngineTests {
       loop.stop()
       return text
     }
-    await log.close()
-    #expect(states[0] == states[1])
+    // How far was read is in a decision, or in a snapshot: notes may lie between the two.
+    let places = states.compactMap { text in
+      text.firstMatch(of: /"cursor":"(\d+)"/).flatMap { Position(String($0.1)) }
+    }
+    let between = try log.read(after: places.min(), limit: .max, bytes: .max)
+      .filter { $0.position <= places.max() ?? $0.position }
+    #expect(places.count == 2)
+    #expect(!between.contains { if case .event = $0.content { true } else { false } })
+    let known = states.map { $0.replacing(/"(asOf|cursor)":"\d+"/, with: "") }
+    #expect(known[0] == known[1])
     #expect(states[0].contains("\"letters\":[{"))
+    await log.close()
   }
 }
 

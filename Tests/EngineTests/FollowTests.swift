@@ -131,7 +131,7 @@ extension EngineTests {
     let (voyage, script) = (Voyage(), Script([.done(result: .null)]))
     try await run([plan, next], [trigger(plan, following: voyage), trigger(next, script)]) { log in
       _ = try await log.append((0..<3).map { event("e\($0)", "push") })
-      while voyage.count < 3 || script.firings.count < 3 { await Task.yield() }
+      while voyage.count < 3 || script.firings.count < 3 { await turn() }
       #expect(voyage.fired.count == 3)
       #expect(try endings(log).keys.allSatisfy { !voyage.fired.contains($0) })
       #expect(voyage.followed.allSatisfy { $0.started["name"] == .string("ship-" + $0.id.text) })
@@ -143,7 +143,7 @@ extension EngineTests {
       #expect(name == begun.cause.map { .string("ship-" + $0.firing.text) })
       let ended = try JSON(parsing: seen.last?.data ?? [])
       #expect(ended["result"]?["arrived"] == true)
-      while try endings(log).count < 6 { await Task.yield() }
+      while try endings(log).count < 6 { await turn() }
       #expect(try endings(log).values.allSatisfy { $0 == 1 })
     }
     #expect(script.firings.count == 3)
@@ -163,13 +163,13 @@ extension EngineTests {
     let plans = [trigger(plan, following: first)]
     try await run([plan], plans, log: keeps, engine: settings) { log in
       _ = try await log.append((0..<count).map { event("e\($0)", "push") })
-      while first.count < count { await Task.yield() }
+      while first.count < count { await turn() }
     }
     #expect(first.fired.count == count)
     let second = Voyage()
     let again = [trigger(plan, following: second)]
     let waiting = try await run([plan], again, log: keeps, engine: settings) { log in
-      while second.count < count { await Task.yield() }
+      while second.count < count { await turn() }
       if withSnapshots { for _ in 0..<20 { _ = await log.keepUp() } }
     }
     #expect(waiting == Set(first.fired))
@@ -179,9 +179,9 @@ extension EngineTests {
     let last = Voyage()
     let final = [trigger(plan, following: last)]
     try await run([plan], final, log: keeps, engine: settings) { log in
-      while last.count < count { await Task.yield() }
+      while last.count < count { await turn() }
       last.arrive()
-      while last.endings < count { await Task.yield() }
+      while last.endings < count { await turn() }
       #expect(Set(last.forgotten) == Set(first.fired))
       let ended = try endings(log)
       #expect(ended.values.allSatisfy { $0 == 1 })
@@ -224,7 +224,7 @@ extension EngineTests {
     let voyage = Voyage([.cancelled(why: "terminated", result: .null)])
     try await run([plan], [trigger(plan, following: voyage)]) { log in
       _ = try await log.append([event("e3", "push")])
-      while try endings(log).count < 3 { await Task.yield() }
+      while try endings(log).count < 3 { await turn() }
     }
   }
 
@@ -234,7 +234,7 @@ extension EngineTests {
     let voyage = Voyage()
     try await run([plan], [trigger(plan, following: voyage)]) { log in
       _ = try await log.append([event("e", "push")])
-      while voyage.followed.isEmpty { await Task.yield() }
+      while voyage.followed.isEmpty { await turn() }
     }
     try await run([plan], []) { log in
       let seen = try await events(log, until: "a/t/unknown")

@@ -25,16 +25,16 @@ extension EngineTests {
     try await run([plan, other], triggers) { (log, engine) in
       _ = try await log.append([event("e", "push")])
       _ = try await events(log, until: "b/t/succeeded")
-      while script.firings.isEmpty { await Task.yield() }
+      while script.firings.isEmpty { await turn() }
       let all = try await engine.replay("e", of: nil, at: nil)
       #expect(all.number == 1 && all.firings.count == 2)
       let one = try await engine.replay("e", of: "suite", at: plan.id)
       #expect(one.number == 2 && one.firings.map(\.trigger) == [plan.triggers[0].id])
-      while script.firings.count < 3 || second.firings.count < 2 { await Task.yield() }
+      while script.firings.count < 3 || second.firings.count < 2 { await turn() }
       #expect(Set(script.firings.map(\.id)).count == 3)
       #expect(script.firings.map { $0.events[0].event.id } == ["e", "e", "e"])
       #expect(script.firings[2].id == one.firings[0].id)
-      while try outcomes(log).count < 5 { await Task.yield() }
+      while try outcomes(log).count < 5 { await turn() }
       let numbers = try outcomes(log).filter { $0.subject == "a/t/succeeded" }
         .map { try JSON(parsing: $0.data)["replay"] }
       #expect(numbers == [nil, .number("1"), .number("2")])
@@ -54,7 +54,7 @@ extension EngineTests {
       #expect(first.firings.isEmpty && first.waiting == [pair.triggers[0].id])
       let second = try await engine.replay("y1", of: nil, at: nil)
       #expect(second.firings.count == 1)
-      while script.firings.count < 2 { await Task.yield() }
+      while script.firings.count < 2 { await turn() }
       #expect(script.firings.map { $0.events.map(\.event.id) } == [["x1", "y1"], ["x1", "y1"]])
       #expect(script.firings[0].id != script.firings[1].id)
     }
@@ -74,7 +74,7 @@ extension EngineTests {
           _ = try await events(log, until: "a/t/succeeded")
         }
         #expect(try await engine.replay("e", of: nil, at: nil).number == life)
-        while script.firings.count < (life == 1 ? 2 : 1) { await Task.yield() }
+        while script.firings.count < (life == 1 ? 2 : 1) { await turn() }
         ids.formUnion(script.firings.map(\.id.text))
       }
     }
@@ -102,7 +102,7 @@ extension EngineTests {
         }
         #expect(error?.description.contains(why) == true, "\(why)")
       }
-      while script.firings.count < 2 { await Task.yield() }
+      while script.firings.count < 2 { await turn() }
       #expect(try await engine.replay("e", of: "others", at: nil).firings.count == 1)
     }
   }

@@ -39,8 +39,8 @@ extension EngineTests {
     let ids = (0..<40).map { "x\($0)" }
     try await run([pair, single], plans, log: forgetful(), engine: snapshots(every: 10)) { log in
       for id in ids { _ = try await log.append([event(id, "x")]) }
-      while try decided(log) < ids.count { await Task.yield() }
-      while stuck.firings.isEmpty { await Task.yield() }
+      while try decided(log) < ids.count { await turn() }
+      while stuck.firings.isEmpty { await turn() }
     }
     let second = Script([.done(result: .null)])
     let other = Script([.done(result: .null)])
@@ -53,7 +53,7 @@ extension EngineTests {
     ) { log in
       #expect(log.snapshot != nil)
       _ = try await log.append([event("y", "y")])
-      while second.firings.count < ids.count || other.firings.isEmpty { await Task.yield() }
+      while second.firings.count < ids.count || other.firings.isEmpty { await turn() }
     }
     #expect(waiting.count == ids.count)
     #expect(second.firings.map { $0.events[0].event.id } == ids)
@@ -78,7 +78,7 @@ extension EngineTests {
         """#
       return Note(kind: Note.snapshotKind, bytes: Array(text.utf8))
     }
-    let (log, _) = try EventLog.open(disk: disk, EventLog.Configuration())
+    let log = try await storage.open()
     _ = try await log.append([.note(snapshot(""))])
     await log.close()
     try await run([pair], plans) { log in
@@ -86,7 +86,7 @@ extension EngineTests {
       _ = try await events(log, until: "pair/t/succeeded")
     }
     #expect(script.firings.map { $0.events.map(\.event.id) } == [["x1", "y1"]])
-    let (later, _) = try EventLog.open(disk: disk, EventLog.Configuration())
+    let later = try await storage.open()
     _ = try await later.append([.note(snapshot(#""version":99,"#))])
     await later.close()
     let error = await #expect(throws: NoteError.self) { try await run([pair], plans) { _ in } }
@@ -121,7 +121,7 @@ extension EngineTests {
       let slot = try await log.append([event("x", "x")])[0].position
       for number in 0..<100 { _ = try await log.append([event("z\(number)", "z")]) }
       _ = try await events(log, until: "single/t/succeeded")
-      while script.firings.count < 100 { await Task.yield() }
+      while script.firings.count < 100 { await turn() }
       // The snapshots are written while the outcomes are read.
       while try positions(log).dropFirst().first.map({ $0 < 100 }) ?? true {
         await log.keepUp()
@@ -134,14 +134,17 @@ extension EngineTests {
     }
   }
 
-  @Test("killed at any record, firings of a log with snapshots end once each")
+  @Test(
+    "killed at any record, firings of a log with snapshots end once each",
+    .embeddedLogOnly("the disk counts to the end; programs on Kafka are killed by KafkaTests")
+  )
   func snapshotsAndCrashes() async throws {
     let single = try sensor("single", "suite", ["x"], "d0")
     var fired: Set<FiringID> = []
     var ended: [FiringID: Int] = [:]
     for life in 0..<12 {
       let script = Script([.done(result: .null)])
-      let disk = self.disk
+      let disk = storage.disk
       try await run(
         [single],
         [trigger(single, script)],
@@ -162,7 +165,7 @@ extension EngineTests {
     let script = Script([.done(result: .null)])
     try await run([single], [trigger(single, script)], engine: snapshots(every: 7)) { log in
       _ = try await log.append([event("last", "x")])
-      while script.firings.last?.events.first?.event.id != "last" { await Task.yield() }
+      while script.firings.last?.events.first?.event.id != "last" { await turn() }
       while try await !log.append([event("last", "x")])[0].isDuplicate {}
       var after: Position?
       var isDone = false
@@ -195,12 +198,12 @@ extension EngineTests {
     }
     try await run([kept], [trigger(kept, script)], engine: snapshots(every: 1)) { log in
       for id in ["x2", "x3"] { _ = try await log.append([event(id, "x")]) }
-      while script.firings.count < 3 { await Task.yield() }
+      while script.firings.count < 3 { await turn() }
     }
     try await run([kept, away], both) { log in
       _ = try await log.append([event("y1", "y"), event("x4", "x")])
       _ = try await events(log, until: "away/t/succeeded")
-      while script.firings.count < 4 { await Task.yield() }
+      while script.firings.count < 4 { await turn() }
     }
     #expect(other.firings.map { $0.events.map(\.event.id) } == [["x3", "y1"]])
     #expect(script.firings.map { $0.events[0].event.id } == ["x1", "x2", "x3", "x4"])
@@ -218,22 +221,22 @@ extension EngineTests {
     let both = [trigger(kept, script), trigger(away, script)]
     try await run([kept, away], both, engine: settings, clock: clock) { log in
       _ = try await log.append([event("x1", "x")])
-      while script.firings.count < 2 { await Task.yield() }
+      while script.firings.count < 2 { await turn() }
     }
     try await run([kept], [trigger(kept, script)], engine: settings, clock: clock) { log in
       _ = try await log.append([event("x2", "x")])
-      while script.firings.count < 3 { await Task.yield() }
-      while log.figures.heldBytes["sensor default/away"] == nil { await Task.yield() }
+      while script.firings.count < 3 { await turn() }
+      while log.figures.heldBytes["sensor default/away"] == nil { await turn() }
       now.set(days: 4)
       let seen = try await events(log, until: "cursor.released")
       #expect(try JSON(parsing: seen.last?.data ?? [])["sensor"] == "away")
-      while log.figures.heldBytes["sensor default/away"] != nil { await Task.yield() }
+      while log.figures.heldBytes["sensor default/away"] != nil { await turn() }
     }
     // It is a new sensor now.
     let late = Script([.done(result: .null)])
     try await run([kept, away], [trigger(kept, script), trigger(away, late)], clock: clock) { log in
       _ = try await log.append([event("x3", "x")])
-      while late.firings.isEmpty { await Task.yield() }
+      while late.firings.isEmpty { await turn() }
     }
     #expect(late.firings.map { $0.events[0].event.id } == ["x3"])
   }

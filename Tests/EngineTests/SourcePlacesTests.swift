@@ -48,10 +48,13 @@ extension EngineTests {
     }
   }
 
-  @Test("places that could not be stored are as they were before")
+  @Test(
+    "places that could not be stored are as they were before",
+    .embeddedLogOnly("the disk takes nothing for a moment")
+  )
   func refusedPlaces() async throws {
     let places = SourcePlaces()
-    let disk = disk
+    let disk = storage.disk
     try await run([], [], places: places) { log in
       _ = try await places.append([], [.init(key: "k", value: 1)], of: orders, to: log)
       disk.crash(after: 0)

@@ -69,7 +69,10 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
       "ArgumentParser", "Logging", "Dispatch",
     ]
   ),
-  ("TestKit", ["Posix", "TLS", "Event", "Bus", "EventLog", "JSON", "HTTP", "Foundation"]),
+  (
+    "TestKit",
+    ["CRdKafka", "Posix", "TLS", "Event", "Bus", "EventLog", "JSON", "HTTP", "Foundation"]
+  ),
 ]
 
 /// What everybody may import. Foundation is not among it: only what runs in tests alone has it.

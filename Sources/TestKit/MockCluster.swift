@@ -1,43 +1,47 @@
-import CRdKafka
-import Posix
+package import CRdKafka
 
 /// librdkafka's own brokers inside this process: several of them, and they fail when told to.
-@safe final class MockCluster: @unchecked Sendable {
+@safe package final class MockCluster: @unchecked Sendable {
   // SAFETY: librdkafka's functions lock; both handles are freed by `deinit` alone.
   private let client: OpaquePointer
   private let cluster: OpaquePointer
-  let address: String
+  package let address: String
 
-  init(brokers: Int) throws {
+  package init(brokers: Int) throws {
     let configuration = unsafe rd_kafka_conf_new()
     unsafe rd_kafka_conf_set(configuration, "log_level", "0", nil, 0)
     var words = [CChar](repeating: 0, count: 256)
     guard let client = unsafe rd_kafka_new(RD_KAFKA_PRODUCER, configuration, &words, words.count),
       let cluster = unsafe rd_kafka_mock_cluster_new(client, Int32(brokers))
-    else { throw Failure("no mock cluster") }
+    else {
+      let why = words.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+      throw Failure(why: String(decoding: why, as: UTF8.self))
+    }
     unsafe self.client = unsafe client
     unsafe self.cluster = unsafe cluster
     address = unsafe String(cString: rd_kafka_mock_cluster_bootstraps(cluster))
   }
 
-  func createTopic(_ name: String, partitions: Int, replicas: Int = 1) {
+  package func createTopic(_ name: String, partitions: Int, replicas: Int = 1) {
     unsafe rd_kafka_mock_topic_create(cluster, name, Int32(partitions), Int32(replicas))
   }
 
-  func setLeader(_ topic: String, _ partition: Int, _ broker: Int) {
+  package func setLeader(_ topic: String, _ partition: Int, _ broker: Int) {
     unsafe rd_kafka_mock_partition_set_leader(cluster, topic, Int32(partition), Int32(broker))
   }
 
   /// -1 means all of them.
-  func setDown(_ broker: Int) { unsafe rd_kafka_mock_broker_set_down(cluster, Int32(broker)) }
-  func setUp(_ broker: Int) { unsafe rd_kafka_mock_broker_set_up(cluster, Int32(broker)) }
+  package func setDown(_ broker: Int) {
+    unsafe rd_kafka_mock_broker_set_down(cluster, Int32(broker))
+  }
+  package func setUp(_ broker: Int) { unsafe rd_kafka_mock_broker_set_up(cluster, Int32(broker)) }
 
-  func setDelay(_ broker: Int, milliseconds: Int) {
+  package func setDelay(_ broker: Int, milliseconds: Int) {
     unsafe rd_kafka_mock_broker_set_rtt(cluster, Int32(broker), Int32(milliseconds))
   }
 
   /// Kinds of requests by their number in the protocol.
-  enum API: Int16 {
+  package enum API: Int16 {
     case produce = 0
     case fetch = 1
     case offsetCommit = 8
@@ -52,7 +56,7 @@ import Posix
   }
 
   /// The next `count` requests of one kind to a broker get an error, each after a delay.
-  func fail(
+  package func fail(
     _ api: API,
     _ code: rd_kafka_resp_err_t,
     count: Int = 1,
@@ -67,6 +71,10 @@ import Posix
       Int32(delayMilliseconds),
       count
     )
+  }
+
+  private struct Failure: Error {
+    let why: String
   }
 
   deinit {
