@@ -8,6 +8,7 @@
     kafka.py dump-aio BROKER TOPIC                the same, read by aiokafka
     kafka.py committed BROKER GROUP TOPIC         {"partition": offset}
     kafka.py commit  BROKER GROUP TOPIC PARTITION OFFSET
+    kafka.py expel   BROKER GROUP NAME            takes the member of that group.instance.id out
     kafka.py unreadable BROKER TOPIC              two messages of a compression that does not exist
     kafka.py mock                                 prints `port N`; a mock broker until its input ends
 """
@@ -20,7 +21,7 @@ import struct
 import sys
 import time
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 
@@ -37,6 +38,25 @@ def create(broker, topic, partitions):
 def delete(broker, topic):
     admin = AdminClient({"bootstrap.servers": broker})
     admin.delete_topics([topic], operation_timeout=10)[topic].result(20)
+
+
+def expel(broker, group, name):
+    """Does in a member's name what brokers do when its session is over: LeaveGroup (version 1)."""
+    admin = AdminClient({"bootstrap.servers": broker})
+    members = admin.describe_consumer_groups([group])[group].result(20).members
+    for member in [m.member_id for m in members if m.group_instance_id == name]:
+        texts = b"".join(struct.pack(">h", len(t)) + t for t in [group.encode(), member.encode()])
+        answer = ask(broker, struct.pack(">hhih", 13, 1, 1, -1) + texts, 4 + 4 + 4 + 2)
+        if answer[-2:] != b"\0\0":
+            raise SystemExit(f"refused: {answer!r}")
+
+
+def ask(broker, request, count):
+    """The first bytes of the answer to a request, as they come."""
+    host, port = broker.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), 20) as connection:
+        connection.sendall(struct.pack(">i", len(request)) + request)
+        return connection.makefile("rb").read(count)
 
 
 def crc32c(data):
@@ -57,10 +77,7 @@ def unreadable(broker, topic):
     name = struct.pack(">h", len(topic)) + topic.encode()
     request = (struct.pack(">hhih", 0, 3, 1, -1) + struct.pack(">hhii", -1, -1, 10000, 1) + name
                + struct.pack(">iii", 1, 0, len(batch)) + batch)
-    host, port = broker.rsplit(":", 1)
-    with socket.create_connection((host, int(port)), 20) as connection:
-        connection.sendall(struct.pack(">i", len(request)) + request)
-        answer = connection.makefile("rb").read(4 + 4 + 4 + len(name) + 4 + 4 + 2)
+    answer = ask(broker, request, 4 + 4 + 4 + len(name) + 4 + 4 + 2)
     if answer[-2:] != b"\0\0":
         raise SystemExit(f"refused: {answer!r}")
 
@@ -127,7 +144,9 @@ def odd(broker, topic):
 
 
 def dump(broker, topic):
-    consumer = Consumer({"bootstrap.servers": broker, "group.id": "dump", "enable.auto.commit": False})
+    # What a partition ends with may be a mark of a transaction, which nobody gets to see.
+    consumer = Consumer({"bootstrap.servers": broker, "group.id": "dump", "enable.auto.commit": False,
+                         "enable.partition.eof": True})
     partitions = partitions_of(consumer, topic)
     ends = {}
     for partition in partitions:
@@ -140,6 +159,8 @@ def dump(broker, topic):
         if message is None:
             raise SystemExit("the broker stopped sending")
         if message.error():
+            if message.error().code() == KafkaError._PARTITION_EOF:
+                ends.pop(message.partition(), None)
             continue
         print(json.dumps({
             "partition": message.partition(), "offset": message.offset(),
@@ -201,7 +222,7 @@ def main(action, *arguments):
     else:
         {"create": create, "delete": delete, "produce": produce, "odd": odd, "dump": dump,
          "committed": committed, "commit": commit, "mock": mock,
-         "unreadable": unreadable}[action](*arguments)
+         "expel": expel, "unreadable": unreadable}[action](*arguments)
 
 
 if __name__ == "__main__":

@@ -284,19 +284,8 @@ private struct Campaign {
     let all = Set(logs.flatMap { $0 })
     #expect(all.count == sent, "seed \(seed): \(all.count) of \(sent)")
     let doubles = logs.reduce(0) { $0 + $1.count } - all.count
-    var bodies: [String: Set<String>] = [:]
     let written = try dumped(brokers.address, target)
-    for message in written {
-      let keys = header("idempotency-key", of: [message])
-      #expect(keys.count == 1, "seed \(seed): a message with the keys \(keys)")
-      bodies[keys.first ?? "", default: []].insert(
-        String(decoding: (message["value"] ?? .null).encoded(), as: UTF8.self)
-      )
-    }
-    #expect(bodies.count == sent, "seed \(seed): \(bodies.count) keys for \(sent) messages")
-    #expect(bodies.values.allSatisfy { $0.count == 1 }, "seed \(seed): one key, several bodies")
-    let different = bodies.values.reduce(into: Set()) { $0.formUnion($1) }
-    #expect(different.count == sent, "seed \(seed): one message under several keys")
+    checkEffects(written, sent, "seed \(seed)")
     print(
       "kafka campaign: seed \(seed), \(strategy), \(brokers.members) members, "
         + "\(sent) messages, on two logs \(doubles), written twice "

@@ -5,6 +5,7 @@ import Foundation
 import JSON
 import Posix
 import TestKit
+import Testing
 
 /// The real binary with manifests of its own; killed and started again as a test likes.
 final class KafkaInstallation {
@@ -136,4 +137,20 @@ func header(_ name: String, of messages: [JSON]) -> [String] {
       return value
     }
   }
+}
+
+/// Each of `sent` messages came to one effect: one key with one body, however often it was written.
+func checkEffects(_ written: [JSON], _ sent: Int, _ what: String) {
+  var bodies: [String: Set<String>] = [:]
+  for message in written {
+    let keys = header("idempotency-key", of: [message])
+    #expect(keys.count == 1, "\(what): a message with the keys \(keys)")
+    bodies[keys.first ?? "", default: []].insert(
+      String(decoding: (message["value"] ?? .null).encoded(), as: UTF8.self)
+    )
+  }
+  #expect(bodies.count == sent, "\(what): \(bodies.count) keys for \(sent) messages")
+  #expect(bodies.values.allSatisfy { $0.count == 1 }, "\(what): one key, several bodies")
+  let different = bodies.values.reduce(into: Set()) { $0.formUnion($1) }
+  #expect(different.count == sent, "\(what): one message under several keys")
 }
