@@ -20,6 +20,9 @@ struct Batch {
 
   mutating func reserve(_ count: Int) { bytes.reserveCapacity(count) }
 
+  /// Leaves positions out: the next record gets `offset`.
+  mutating func skip(to offset: UInt64) { nextOffset = max(nextOffset, offset) }
+
   /// - Returns: the offset of the record.
   mutating func add(_ draft: Draft, _ identity: Event.Identity?) -> UInt64 {
     let offset = nextOffset
@@ -41,6 +44,11 @@ struct Batch {
     nextOffset += 1
     return offset
   }
+}
+
+extension Batch {
+  /// Whether its records do not follow one another, or do not follow what is before `offset`.
+  func hasGap(behind offset: UInt64) -> Bool { nextOffset - offset != UInt64(entries.count) }
 }
 
 extension Segment.Entry {

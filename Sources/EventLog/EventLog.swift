@@ -82,7 +82,7 @@ package final class EventLog: Bus {
     _ configuration: Configuration = Configuration()
   ) throws(LogError) -> (log: EventLog, recovery: Recovery) {
     let lock = try FolderLock(folder)
-    try checkReplica(folder, configuration)
+    try checkRole(folder, configuration)
     return try open(disk: FolderDisk(folder), lock: lock, configuration)
   }
 
@@ -94,7 +94,7 @@ package final class EventLog: Bus {
     try open(disk: disk, lock: nil, configuration)
   }
 
-  private static func open(
+  static func open(
     disk: any LogDisk,
     lock: FolderLock?,
     _ configuration: Configuration

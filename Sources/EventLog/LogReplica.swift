@@ -1,6 +1,5 @@
 package import Bus
 import Event
-package import Posix
 
 /// What holds the log's records besides its folder, and before it: a batch is written to the folder
 /// once the replica has it. So the folder never has what the replica has not, and what a crash has
@@ -29,6 +28,20 @@ package struct ReplicaRecord: Sendable, Equatable {
     self.body = body
   }
 
+  /// A record as a replica is to hold it.
+  package init(_ record: Record) {
+    offset = record.position.offset
+    var bytes: [UInt8] = []
+    Format.appendRecord(
+      record.content,
+      offset: offset,
+      time: record.time.nanoseconds,
+      seed: 0,
+      to: &bytes
+    )
+    body = Array(bytes[Format.headBytes...])
+  }
+
   /// The record it stands for.
   /// - Throws: `LogError` for bytes that are none, or that a newer version wrote.
   package func record() throws(LogError) -> Record {
@@ -47,45 +60,15 @@ package struct ReplicaRecord: Sendable, Equatable {
 }
 
 extension EventLog {
-  /// A folder that is behind its replica must not be written to without it, and not with another
-  /// one: the file `replica` says which one it is.
-  static func checkReplica(
-    _ folder: String,
-    _ configuration: Configuration
-  ) throws(LogError) {
-    let path = folder + "/replica"
-    let wanted = configuration.replica?.name
-    var known: String?
-    do throws(SystemError) {
-      if Files.kind(path) != nil {
-        known = String(decoding: try Files.read(path, limit: 4096), as: UTF8.self)
-      }
-    } catch { throw .system("\(path): \(error)") }
-    if let known, known != wanted {
-      let asked = wanted.map { "as a copy of \($0)" } ?? "without it"
-      throw .unreadable("\(folder) is a copy of \(known); it cannot be written to \(asked)")
-    }
-  }
-
-  /// From here on the folder is opened with this replica only.
-  /// - Throws: `SystemError`.
-  package static func mark(
-    _ folder: String,
-    asCopyOf replica: any LogReplica
-  ) throws(SystemError) {
-    let path = folder + "/replica"
-    if Files.kind(path) == nil { try Files.writeDurably(Array(replica.name.utf8), to: path) }
-  }
-
   /// Writes records that the replica holds to the folder, as they are, and waits until they are
   /// there. Nothing else may be appended meanwhile.
-  /// - Parameter records: in order; the first one follows the last record of the log, unless that
-  ///   has none.
+  /// - Parameter records: in order, behind the last record of the log. Positions that are missing
+  ///   between them stay missing.
   /// - Throws: `BusError`; some of them may be there.
   package func copy(_ records: [Record]) async throws(BusError) {
     guard let first = records.first else { return }
-    if let committed, first.position.offset != committed.offset + 1 {
-      throw .failed("record \(first.position) does not follow \(committed), the log's last")
+    if let committed, first.position <= committed {
+      throw .failed("record \(first.position) is not behind \(committed), the log's last")
     }
     _ = try await hand(records.map(\.content), copiesOf: records)
   }
@@ -108,8 +91,9 @@ extension LogWriter {
       var identity: Event.Identity?
       if case .event(let event) = record.content { identity = event.identity }
       batch.time = record.time.nanoseconds
+      batch.skip(to: record.position.offset)
       guard batch.add(record.content, identity) == record.position.offset else {
-        throw .failed("record \(record.position) does not follow the one before it")
+        throw .failed("record \(record.position) is not behind the one before it")
       }
     }
     try write(batch, isCopy: true)

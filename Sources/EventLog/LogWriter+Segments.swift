@@ -27,16 +27,17 @@ extension LogWriter {
   }
 
   /// Begins a new segment and seals the one before.
-  mutating func roll() throws(SystemError) {
-    do throws(SystemError) { try begin() } catch {
+  /// - Parameter isKept: whether positions may be missing in it.
+  mutating func roll(isKept: Bool = false) throws(SystemError) {
+    do throws(SystemError) { try begin(isKept) } catch {
       length = nil
       log.shared.withLock { $0.failure = "\(error)" }
       throw error
     }
   }
 
-  private mutating func begin() throws(SystemError) {
-    let header = Format.Header(firstOffset: nextOffset, seed: seed)
+  private mutating func begin(_ isKept: Bool) throws(SystemError) {
+    let header = Format.Header(firstOffset: nextOffset, seed: seed, isKept: isKept)
     let name = Format.name(firstOffset: nextOffset)
     // Without a durable record the last one has this name; a failed try may have left a file too.
     log.shared.withLock { shared in

@@ -191,8 +191,10 @@ struct LogWriter {
   // MARK: Writing
 
   mutating func write(_ batch: Batch, isCopy: Bool = false) throws(BusError) {
-    if isFull(at: batch.time) {
-      do throws(SystemError) { try roll() } catch { throw refusal(error) }
+    // A segment in which positions may be missing says so (Format, rule on offsets).
+    let isKept = batch.hasGap(behind: nextOffset)
+    if isFull(at: batch.time, isKept: isKept) {
+      do throws(SystemError) { try roll(isKept: isKept) } catch { throw refusal(error) }
     }
     if !isCopy { try replicate(batch) }
     let start = length ?? Format.headerBytes
@@ -228,10 +230,13 @@ struct LogWriter {
     try file.write(bytes, at: start, .batchWrite)
   }
 
-  private func isFull(at now: Int64) -> Bool {
+  private func isFull(at now: Int64, isKept: Bool) -> Bool {
     guard let length else { return true }
     if length >= log.configuration.segmentBytes { return true }
-    let first = log.shared.withLock { $0.segments.last?.summary.firstTime }
+    let (first, wasKept) = log.shared.withLock { shared in
+      (shared.segments.last?.summary.firstTime, shared.segments.last?.header.isKept)
+    }
+    if wasKept != isKept { return true }
     return first.map { now - $0 >= log.configuration.segmentAge.wholeNanoseconds } ?? false
   }
 

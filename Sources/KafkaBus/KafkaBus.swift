@@ -32,6 +32,13 @@ package enum KafkaBus {
 
     var ownerTopic: String { topic + "-owner" }
 
+    /// What a folder that is a copy says it is a copy of.
+    var replicaName: String { "the topic \(topic)" }
+
+    func entry(_ message: ReplicaMessage) -> KafkaEntry {
+      KafkaEntry(topic: topic, partition: 0, key: nil, value: message.encoded)
+    }
+
     /// Settings of the client that writes.
     var producer: KafkaSettings {
       var settings = client

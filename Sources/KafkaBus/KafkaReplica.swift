@@ -16,7 +16,7 @@ final class KafkaReplica: LogReplica {
     var wasTold = false
   }
 
-  private let topic: String
+  private let settings: KafkaBus.Settings
   private let transactor: KafkaTransactor
   private let lost: @Sendable (String) -> Void
   private let state = Mutex(State())
@@ -31,7 +31,7 @@ final class KafkaReplica: LogReplica {
     observer: KafkaObserver,
     lost: @escaping @Sendable (String) -> Void
   ) throws {
-    topic = settings.topic
+    self.settings = settings
     answered = FileDescriptor(owning: try makeSemaphore())
     self.lost = lost
     transactor = try KafkaTransactor(
@@ -46,7 +46,7 @@ final class KafkaReplica: LogReplica {
   /// - Returns: the offset of a message that lies behind everything they wrote.
   func takeOver() async throws -> Int64 {
     try await transactor.open()
-    let receipts = try await transactor.commit([entry(.mark)])
+    let receipts = try await transactor.commit([settings.entry(.mark)])
     guard let offset = receipts.first?.offset else { throw KafkaError.timedOut }
     return offset
   }
@@ -54,10 +54,6 @@ final class KafkaReplica: LogReplica {
   /// From here on batches are taken.
   /// - Parameter last: the last record that the topic holds; 0: none.
   func begin(after last: UInt64) { state.withLock { $0.last = last } }
-
-  private func entry(_ message: ReplicaMessage) -> KafkaEntry {
-    KafkaEntry(topic: topic, partition: 0, key: nil, value: message.encoded)
-  }
 
   func store(_ records: [ReplicaRecord]) throws(BusError) {
     guard let first = records.first, let last = records.last else { return }
@@ -75,7 +71,7 @@ final class KafkaReplica: LogReplica {
       tell()
       throw refusal
     }
-    let entries = records.flatMap { ReplicaMessage.messages(of: $0) }.map { entry($0) }
+    let entries = records.flatMap { ReplicaMessage.messages(of: $0) }.map { settings.entry($0) }
     do throws(KafkaTransactionError) {
       try commit(entries).get()
       state.withLock { $0.last = last.offset }
@@ -117,7 +113,7 @@ final class KafkaReplica: LogReplica {
     if let why { lost(why) }
   }
 
-  var name: String { "the topic \(topic)" }
+  var name: String { settings.replicaName }
 
   func close() async { await transactor.close() }
 }

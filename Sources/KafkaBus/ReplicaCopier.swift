@@ -9,116 +9,66 @@ struct ReplicaCopier {
   private let loop: EventLoop
   private let observer: KafkaObserver
 
-  private static let messagesMax = 5000
-  private static let bytesMax = 8 << 20
-
   init(_ settings: KafkaBus.Settings, loop: EventLoop, observer: KafkaObserver) {
     self.settings = settings
     self.loop = loop
     self.observer = observer
   }
 
-  private var place: KafkaPartition { KafkaPartition(topic: settings.topic, partition: 0) }
-
   /// Reads up to the mark of the new owner, at `barrier`.
   /// - Returns: the last record that both hold; 0: there is none.
   /// - Throws: `KafkaBusError` when the two hold different logs; else what brokers or disk say.
   func copy(to log: EventLog, through barrier: Int64) async throws -> UInt64 {
-    let consumer = try KafkaConsumer(settings.reader, loop: loop, observer: observer)
-    do {
-      try await consumer.begin()
-      let last = try await copy(consumer, log, barrier)
-      await consumer.close()
-      return last
-    } catch {
-      await consumer.close()
-      throw error
+    try await withReader(settings, loop, observer) { consumer in
+      try await copy(TopicWalk(settings, consumer, through: barrier), log)
     }
   }
 
-  private func copy(
-    _ consumer: KafkaConsumer,
-    _ log: EventLog,
-    _ barrier: Int64
-  ) async throws -> UInt64 {
-    let marks = try await consumer.marks(of: [place], within: settings.patience)
-    let low = marks[place]?.low ?? 0
+  private func copy(_ walk: consuming TopicWalk, _ log: EventLog) async throws -> UInt64 {
     var known = log.committed?.offset ?? 0
-    var start = low
-    if known > 0, let first = try await first(consumer, from: low, barrier) {
-      // Each record takes one message or more, so the folder's last one is not before this.
-      start = min(barrier, low + Int64(clamping: known - min(known, first)))
-    }
-    try await consumer.assign([KafkaOffset(place, start)])
-    var assembly = RecordAssembly()
-    var isWithin = start == low
-    var last: UInt64 = 0
-    var isDone = false
-    while !isDone {
+    var isAmid = false
+    if known > 0 { isAmid = try await walk.begin(near: known) } else { try await walk.begin() }
+    var assembly = RecordAssembly(isAmid: isAmid)
+    var isPart = false
+    while let found = try await walk.next() {
       var fresh: [Record] = []
-      for message in try await next(consumer) where message.offset >= start {
-        if message.offset >= barrier {
-          isDone = true
-          break
+      for (place, message) in found {
+        switch message {
+        case .moving: isPart = true
+        case .moved: isPart = false
+        case .part, .mark, .look, .gap: break
         }
-        let parsed = try ReplicaMessage(parsing: message.value, at: message.offset)
-        // Reading may begin amid the parts of a record that the folder has.
-        if !isWithin {
-          isWithin = parsed.endsRecord
-          last = max(last, parsed.offset ?? 0)
-          continue
-        }
-        guard let copy = try assembly.take(parsed, at: message.offset) else { continue }
+        let isFirst = assembly.last == nil
+        guard let copy = try assembly.take(message, at: place) else { continue }
         let record = try copy.record()
-        last = copy.offset
-        if copy.offset <= known { try compare(record, log) } else { fresh.append(record) }
+        if copy.offset <= known {
+          try compare(record, log)
+        } else if isFirst, known > 0, copy.offset != known + 1 {
+          throw apart(known, "from \(copy.offset) on")
+        } else {
+          fresh.append(record)
+        }
       }
       try await log.copy(fresh)
       known = max(known, fresh.last?.position.offset ?? 0)
     }
-    guard last >= known else {
-      throw KafkaBusError.mismatch(
-        "the folder holds records up to \(known), the topic \(settings.topic) up to \(last): "
-          + "the folder belongs to another bus; use an empty one"
+    if isPart {
+      throw KafkaBusError.shape(
+        "the topic \(settings.topic) holds a part of a log that is being moved to it: "
+          + "`signalbox migrate` must be run once more where it was begun"
       )
     }
+    let last = assembly.last ?? 0
+    guard last >= known else { throw apart(known, "up to \(last)") }
     return last
   }
 
-  /// The position of the topic's first record; nil when it has none.
-  private func first(
-    _ consumer: KafkaConsumer,
-    from low: Int64,
-    _ barrier: Int64
-  ) async throws -> UInt64? {
-    try await consumer.assign([KafkaOffset(place, low)])
-    while true {
-      for message in try await next(consumer) {
-        if message.offset >= barrier { return nil }
-        if case .part(let offset, _, _) = try ReplicaMessage(
-          parsing: message.value,
-          at: message.offset
-        ) {
-          return offset
-        }
-      }
-    }
-  }
-
-  private func next(_ consumer: KafkaConsumer) async throws -> [KafkaMessage] {
-    let news = await consumer.next(
-      messages: Self.messagesMax,
-      bytes: Self.bytesMax,
-      within: settings.patience
+  private func apart(_ known: UInt64, _ topic: String) -> KafkaBusError {
+    .mismatch(
+      "the folder holds records up to \(known), the topic \(settings.topic) \(topic): "
+        + "the folder belongs to another bus; use an empty one, or move it to a topic of its own "
+        + "with `signalbox migrate`"
     )
-    switch news {
-    case .messages(let messages): return messages
-    case .failed(let error), .unreadable(_, let error): throw error
-    case .outOfRange(let offset):
-      throw KafkaBusError.mismatch("the topic \(settings.topic) has no message \(offset.offset)")
-    case .assigned, .revoked: return []
-    case .nothing: throw KafkaError.timedOut
-    }
   }
 
   /// Both must hold the same, or the folder is that of another bus.
@@ -132,15 +82,20 @@ struct ReplicaCopier {
   }
 }
 
-extension ReplicaMessage {
-  /// Whether what follows is no part of the same record.
-  fileprivate var endsRecord: Bool {
-    if case .part(_, let isLast, _) = self { return isLast }
-    return true
-  }
-
-  fileprivate var offset: UInt64? {
-    if case .part(let offset, _, _) = self { return offset }
-    return nil
+/// Runs `body` with a client that reads the topic.
+func withReader<Result>(
+  _ settings: KafkaBus.Settings,
+  _ loop: EventLoop,
+  _ observer: KafkaObserver,
+  _ body: (KafkaConsumer) async throws -> Result
+) async throws -> Result {
+  let consumer = try KafkaConsumer(settings.reader, loop: loop, observer: observer)
+  do {
+    let result = try await body(consumer)
+    await consumer.close()
+    return result
+  } catch {
+    await consumer.close()
+    throw error
   }
 }

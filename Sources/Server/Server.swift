@@ -106,6 +106,16 @@ package struct Server {
     return (found, plan?.routesByPort.map(\.0) ?? [], plan?.kafkaBus)
   }
 
+  /// What is wrong with manifests, and the bus on Kafka they name.
+  static func kafkaBus(_ options: MigrationOptions) -> (found: [Diagnostic], bus: KafkaBusSpec?) {
+    let (found, _, bus) = check(
+      options.manifests,
+      secrets: options.secrets,
+      compat: options.compat
+    )
+    return (found, bus)
+  }
+
   /// The event sources of manifests, made as `run` would make them; nothing runs or is listened to.
   /// - Parameter http: what their requests go through.
   /// - Returns: no sources where a manifest has an error.

@@ -138,7 +138,7 @@ struct RunCommand: AsyncParsableCommand {
   }
 
   /// A line at once, also where standard output is a file.
-  private static func write(_ line: String) {
+  static func write(_ line: String) {
     let bytes = Array((line + "\n").utf8)
     _ = unsafe Glibc.write(1, bytes, bytes.count)
   }

@@ -10,7 +10,7 @@ struct Signalbox: AsyncParsableCommand {
     subcommands: [
       RunCommand.self, ValidateCommand.self, TestCommand.self, EventsCommand.self,
       ExplainCommand.self, SendCommand.self, DeadLettersCommand.self, LogCommand.self,
-      ReloadCommand.self, EvalCommand.self, GitCommand.self, HooksCommand.self,
+      MigrateCommand.self, ReloadCommand.self, EvalCommand.self, GitCommand.self, HooksCommand.self,
     ]
   )
 }

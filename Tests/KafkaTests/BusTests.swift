@@ -9,7 +9,7 @@ import TestKit
 import Testing
 
 /// A bus on a broker of its own, opened from folders that come and go.
-private struct BusRig {
+struct BusRig {
   let settings: KafkaBus.Settings
   let loop: EventLoop
   let notes: Notebook
@@ -52,7 +52,7 @@ private struct BusRig {
 }
 
 /// Runs `body` with a bus on a broker of its own.
-private func withBus(_ body: (BusRig, _ folder: String) async throws -> Void) async throws {
+func withBus(_ body: (BusRig, _ folder: String) async throws -> Void) async throws {
   try await withTemporaryFolder { folder in
     let broker = try TestBroker(folder)
     try await withLoop { loop, notes in
@@ -61,7 +61,7 @@ private func withBus(_ body: (BusRig, _ folder: String) async throws -> Void) as
   }
 }
 
-private func everything(_ bus: any Bus) throws -> [Record] {
+func everything(_ bus: any Bus) throws -> [Record] {
   try bus.read(after: nil, limit: .max, bytes: .max)
 }
 

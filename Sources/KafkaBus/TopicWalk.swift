@@ -1,0 +1,114 @@
+import KafkaClient
+
+/// Reads the topic of a bus up to a mark at its end.
+struct TopicWalk {
+  typealias Found = (place: Int64, message: ReplicaMessage)
+
+  private let settings: KafkaBus.Settings
+  private let consumer: KafkaConsumer
+  /// The first message that is left.
+  private let low: Int64
+  private let barrier: Int64
+  private var start: Int64
+  private var isDone = false
+
+  private static let messagesMax = 5000
+  /// How far before a record reading may begin.
+  private static let nearness: Int64 = 500
+  private static let bytesMax = 8 << 20
+
+  /// - Parameter barrier: the place of the mark.
+  /// - Throws: `KafkaError`.
+  init(
+    _ settings: KafkaBus.Settings,
+    _ consumer: KafkaConsumer,
+    through barrier: Int64
+  ) async throws {
+    self.settings = settings
+    self.consumer = consumer
+    self.barrier = barrier
+    try await consumer.begin()
+    let place = Self.place(settings)
+    low = try await consumer.marks(of: [place], within: settings.patience)[place]?.low ?? 0
+    start = low
+  }
+
+  private static func place(_ settings: KafkaBus.Settings) -> KafkaPartition {
+    KafkaPartition(topic: settings.topic, partition: 0)
+  }
+
+  private mutating func go(to place: Int64) async throws(KafkaError) {
+    try await consumer.assign([KafkaOffset(Self.place(settings), place)])
+    start = place
+    isDone = false
+  }
+
+  /// Begins with the first message that is left.
+  mutating func begin() async throws(KafkaError) { try await go(to: low) }
+
+  /// Begins at a message that is not behind the last part of record `known`, and not far before it.
+  /// - Returns: whether that is amid the topic.
+  mutating func begin(near known: UInt64) async throws -> Bool {
+    guard let first = try await record(from: low) else {
+      try await begin()
+      return false
+    }
+    // Each record takes one message or more, so without missing positions it is not before this.
+    var high = low + Int64(clamping: known - min(known, first))
+    if let found = try await record(from: high), found <= known {
+      try await go(to: high)
+      return high > low
+    }
+    var before = low
+    high = min(high, barrier)
+    while high - before > Self.nearness {
+      let middle = before + (high - before) / 2
+      if let found = try await record(from: middle), found <= known {
+        before = middle
+      } else {
+        high = middle
+      }
+    }
+    try await go(to: before)
+    return before > low
+  }
+
+  /// The position of the first record, or part of one, from a message on; nil where none is.
+  private mutating func record(from place: Int64) async throws -> UInt64? {
+    guard place < barrier else { return nil }
+    try await go(to: place)
+    while let found = try await next() {
+      for case (_, .part(let offset, _, _)) in found { return offset }
+    }
+    return nil
+  }
+
+  /// What follows, in order; nil when the mark is reached.
+  /// - Throws: `KafkaError` or `KafkaBusError`.
+  mutating func next() async throws -> [Found]? {
+    if isDone { return nil }
+    let news = await consumer.next(
+      messages: Self.messagesMax,
+      bytes: Self.bytesMax,
+      within: settings.patience
+    )
+    switch news {
+    case .messages(let messages):
+      var found: [Found] = []
+      for message in messages where message.offset >= start {
+        if message.offset >= barrier {
+          isDone = true
+          break
+        }
+        let parsed = try ReplicaMessage(parsing: message.value, at: message.offset)
+        found.append((message.offset, parsed))
+      }
+      return found
+    case .failed(let error), .unreadable(_, let error): throw error
+    case .outOfRange(let offset):
+      throw KafkaBusError.mismatch("the topic \(settings.topic) has no message \(offset.offset)")
+    case .assigned, .revoked: return []
+    case .nothing: throw KafkaError.timedOut
+    }
+  }
+}
