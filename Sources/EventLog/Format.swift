@@ -7,12 +7,14 @@ import Posix
 //
 // A log is a folder of segments named `<first offset, 20 digits>.log`, their indexes
 // `<first offset>.idx` (SegmentIndex.swift), the index of identities `identities` (IdentityTable.
-// swift), and a file `lock`. The segments are the truth; everything else can be made from them.
+// swift), a file `lock`, and a file `replica` where the log is not in the folder alone (FolderRole.
+// swift). The segments are the truth; everything else can be made from them.
 //
 //     segment   header, then records one after the other
 //     header    twice, at 0 and at 32, zeros up to 64:
 //               magic "SBXLOG" (6), version (2), first offset (8), seed (4), flags (4),
-//               CRC-32C of these (4). Flag 1: kept, only what was still needed is left.
+//               CRC-32C of these (4). Flag 1: kept, only what was still needed is left; also of a
+//               copy of such records.
 //     record    length (4) of the body
 //               offset (8): larger than that of the record before; one more unless kept or damaged
 //               head CRC (4): CRC-32C of these 12 bytes, continued from the seed

@@ -191,7 +191,7 @@ struct LogWriter {
   // MARK: Writing
 
   mutating func write(_ batch: Batch, isCopy: Bool = false) throws(BusError) {
-    // A segment in which positions may be missing says so (Format, rule on offsets).
+    // A segment in which positions are missing says so, or they would count as damage.
     let isKept = batch.hasGap(behind: nextOffset)
     if isFull(at: batch.time, isKept: isKept) {
       do throws(SystemError) { try roll(isKept: isKept) } catch { throw refusal(error) }

@@ -36,7 +36,7 @@ package struct LogMove: Sendable {
   private let configuration: EventLog.Configuration
   private let loop: EventLoop
   private let observer: KafkaObserver
-  private let step: @Sendable (Step) throws -> Void
+  private let step: @Sendable (Step) async throws -> Void
   /// Of the records of a transaction.
   package var recordsMax = 1000
   package var bytesMax = 4 << 20
@@ -51,7 +51,7 @@ package struct LogMove: Sendable {
     _ configuration: EventLog.Configuration,
     loop: EventLoop,
     observer: KafkaObserver,
-    step: @escaping @Sendable (Step) throws -> Void = { _ in }
+    step: @escaping @Sendable (Step) async throws -> Void = { _ in }
   ) {
     (self.settings, self.folder, self.configuration) = (settings, folder, configuration)
     (self.loop, self.observer, self.step) = (loop, observer, step)
@@ -68,7 +68,7 @@ package struct LogMove: Sendable {
       return try await withWriter { writer in
         let topic = try await survey(log, writer)
         if let error = topic.otherLog { throw error }
-        try step(.compared(through: topic.last))
+        try await step(.compared(through: topic.last))
         if topic.state == .whole, topic.last >= last.offset {
           try FolderRole.copy(of: settings.replicaName).write(to: folder)
           return .before(last: topic.last)
@@ -77,10 +77,10 @@ package struct LogMove: Sendable {
         if role == .alone {
           try FolderRole.moving(to: settings.replicaName).write(to: folder)
         }
-        try step(.marked)
+        try await step(.marked)
         let records = try await write(log, after: topic.last, writer)
         _ = try await writer.commit([settings.entry(.moved)])
-        try step(.whole)
+        try await step(.whole)
         try FolderRole.copy(of: settings.replicaName).write(to: folder)
         return .moved(records: records)
       }
@@ -126,7 +126,7 @@ package struct LogMove: Sendable {
       }
       _ = try await writer.commit(entries + [settings.entry(.moving)])
       count += records.count
-      try step(.written(through: last, of: log.committed?.offset ?? last))
+      try await step(.written(through: last, of: log.committed?.offset ?? last))
     }
   }
 
@@ -212,7 +212,7 @@ package struct LogMove: Sendable {
   private func survey(_ log: EventLog, _ writer: KafkaTransactor) async throws -> TopicSurvey {
     let receipts = try await writer.commit([settings.entry(.look)])
     guard let barrier = receipts.first?.offset else { throw KafkaError.timedOut }
-    try step(.shutOut)
+    try await step(.shutOut)
     return try await withReader(settings, loop, observer) { consumer in
       var survey = TopicSurvey(log, topic: settings.topic)
       var walk = try await TopicWalk(settings, consumer, through: barrier)

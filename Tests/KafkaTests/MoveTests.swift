@@ -19,7 +19,7 @@ extension BusRig {
   func move(
     _ folder: String,
     recordsMax: Int = 20,
-    step: @escaping @Sendable (LogMove.Step) throws -> Void = { _ in }
+    step: @escaping @Sendable (LogMove.Step) async throws -> Void = { _ in }
   ) -> LogMove {
     var move = LogMove(
       settings,
@@ -274,6 +274,29 @@ private struct Ended: Error {}
         _ = try await rig.move(old).undo()
       }
       await expectFailure("is a copy of the topic bus") { _ = try EventLog.open(folder: old) }
+    }
+  }
+
+  @Test("somebody who begins on the topic first keeps it; the folder goes back")
+  func overtaken() async throws {
+    try await withBus { rig, folder in
+      let records = try await fill(folder + "/old", 0..<10)
+      // Between the mark and the first record the topic is still anybody's.
+      let move = rig.move(folder + "/old") { step in
+        guard step == .marked else { return }
+        let other = try await rig.open(folder + "/other")
+        _ = try await other.append([.event(sampleEvent("first"))])
+        await other.close()
+      }
+      await expectFailure("another process has taken over") { _ = try await move.run() }
+      await expectFailure("holds another log") { _ = try await rig.move(folder + "/old").run() }
+      await expectFailure("is being moved") { _ = try EventLog.open(folder: folder + "/old") }
+      #expect(try await rig.move(folder + "/old").undo())
+      let (log, _) = try EventLog.open(folder: folder + "/old")
+      #expect(try everything(log) == records)
+      await log.close()
+      // And the topic is still a bus.
+      #expect(try await rig.found(folder + "/new").count == 1)
     }
   }
 
