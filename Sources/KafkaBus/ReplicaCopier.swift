@@ -39,15 +39,14 @@ struct ReplicaCopier {
         case .part, .mark, .look, .gap: break
         }
         let isFirst = assembly.last == nil
-        guard let copy = try assembly.take(message, at: place) else { continue }
-        let record = try copy.record()
-        if copy.offset <= known {
-          try compare(record, log)
-        } else if isFirst, known > 0, copy.offset != known + 1 {
-          throw apart(known, "from \(copy.offset) on")
-        } else {
-          fresh.append(record)
+        let copy = try assembly.take(message, at: place)
+        // What is read first must not leave out what follows the folder's last record.
+        if isFirst, known > 0, let last = assembly.last, last > known + (copy == nil ? 0 : 1) {
+          throw apart(known, "from \(last) on")
         }
+        guard let copy else { continue }
+        let record = try copy.record()
+        if copy.offset <= known { try compare(record, log) } else { fresh.append(record) }
       }
       try await log.copy(fresh)
       known = max(known, fresh.last?.position.offset ?? 0)

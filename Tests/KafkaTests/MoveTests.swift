@@ -164,8 +164,8 @@ private struct Ended: Error {}
   @Test("of a log whose first segments are gone it moves what is left, under the same positions")
   func gaps() async throws {
     try await withBus { rig, folder in
-      let kept: [UInt64] = [2, 3, 700, 2900]
-      let records = try await fillWithGaps(folder + "/old", 3000, keeping: kept)
+      let kept: [UInt64] = [2, 3, 400, 900]
+      let records = try await fillWithGaps(folder + "/old", 1000, keeping: kept)
       try #require(records.first?.position.offset == 2 && records.count < 200)
       let done = Counter(0)
       // Ended amid, behind a gap.
@@ -177,10 +177,11 @@ private struct Ended: Error {}
       let log = try await rig.open(folder + "/new")
       #expect(try everything(log) == records)
       let appended = try await log.append((0..<1500).map { .event(sampleEvent("on-\($0)")) })
-      #expect(appended.first?.position.offset == 3061)
+      #expect(appended.first?.position.offset == 1061)
       let all = try everything(log)
       await log.close()
-      // Behind: the old folder by as much as was appended, the other one by nothing.
+      // The old folder is behind by as much as was appended, the other one by nothing. Their last
+      // records are nearer to the beginning of the topic than their positions say.
       for name in ["old", "new", "newer"] {
         let found = try await rig.found("\(folder)/\(name)")
         #expect(found == all, "\(name)")
