@@ -181,7 +181,9 @@ package actor KafkaConsumer {
         return .messages(messages)
       }
     }
-    return messages.isEmpty ? nil : .messages(messages)
+    if !messages.isEmpty { return .messages(messages) }
+    // It may have come just now, when nobody waited yet.
+    return handle.fatal.map { .failed($0) }
   }
 
   private func nextItem(skippingMessages: Bool) -> Item? {

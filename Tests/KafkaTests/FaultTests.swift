@@ -81,6 +81,42 @@ import Testing
     }
   }
 
+  @Test("a consumer that became useless while nobody waited for it says so to whoever comes")
+  func consumerFatal() async throws {
+    let cluster = try MockCluster(brokers: 1)
+    cluster.createTopic("quiet", partitions: 1)
+    try await withLoop { loop, notes in
+      let consumer = try KafkaConsumer(
+        KafkaSettings([
+          "bootstrap.servers": cluster.address, "group.id": "g", "group.instance.id": "one",
+          "heartbeat.interval.ms": "100",
+        ]),
+        loop: loop,
+        observer: notes.observer
+      )
+      try await consumer.subscribe(to: ["quiet"])
+      guard case .assigned = await consumer.next(messages: 0, bytes: 1, within: .seconds(30)) else {
+        Issue.record("no partitions: \(notes.logged)")
+        return _ = await consumer.close()
+      }
+      cluster.fail(.heartbeat, RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
+      try waitUntil(seconds: 30, "the fatal error") {
+        notes.logged.contains { $0.hasPrefix("FATAL") }
+      }
+      // The group takes the partition first.
+      var news = await consumer.next(messages: 0, bytes: 1, within: .seconds(5))
+      if case .revoked = news {
+        news = await consumer.next(messages: 0, bytes: 1, within: .seconds(5))
+      }
+      guard case .failed(let error) = news else {
+        Issue.record("\(news)")
+        return _ = await consumer.close()
+      }
+      #expect(error.name == "FENCED_INSTANCE_ID")
+      _ = await consumer.close()
+    }
+  }
+
   @Test(
     "over TLS the broker and the client are known by their certificates",
     .enabled(if: Tools.areThere && Tools.outsideBroker == nil)
