@@ -76,7 +76,7 @@ let package = Package(
     module("HTTP", ["CNGHTTP2", "Posix", "TLS", deque]),
     module("Bus", ["Event"]),
     module("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus", "JSON"]),
-    module("KafkaBus", ["Posix", "KafkaClient", "Bus", "EventLog"]),
+    module("KafkaBus", ["Posix", "KafkaClient", "Event", "Bus", "EventLog"]),
     module("Observe", [logging]),
     module("Cluster", ["Posix", "JSON", "HTTPClient", "Manifest", deque]),
     // Port

@@ -14,10 +14,12 @@
 /// Copies key and value. Takes `headers` unless it fails; NULL for none. A key or value without an
 /// address is null, which is not the same as an empty one.
 static inline rd_kafka_resp_err_t crdkafka_produce(rd_kafka_t *rk, const char *topic,
-                                                   const void *key, size_t key_length,
+                                                   int32_t partition, const void *key,
+                                                   size_t key_length,
                                                    const void *value, size_t value_length,
                                                    rd_kafka_headers_t *headers, void *opaque) {
-  return rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+  return rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
+                           RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
                            RD_KAFKA_V_KEY(key, key_length),
                            RD_KAFKA_V_VALUE((void *)value, value_length),
                            RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(opaque),

@@ -350,7 +350,7 @@ extension Engine {
   }
 
   private func isAwaited(_ intent: Intent, _ phase: Phase) -> Bool {
-    plan.interlocking.isAwaited(
+    plan.isAwaited(
       EventKey(
         namespace: intent.trigger.sensor.namespace,
         bus: intent.bus,

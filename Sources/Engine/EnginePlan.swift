@@ -146,10 +146,24 @@ package struct TriggerPlan: Sendable {
 package struct EnginePlan: Sendable {
   package let interlocking: Interlocking
   package let triggers: [TriggerID: TriggerPlan]
+  /// What sensors elsewhere wait for.
+  fileprivate let awaitedElsewhere: Set<EventKey>
 
-  package init(sensors: [SensorPlan], triggers: [TriggerPlan]) {
+  package init(
+    sensors: [SensorPlan],
+    triggers: [TriggerPlan],
+    awaitedElsewhere: Set<EventKey> = []
+  ) {
     interlocking = Interlocking(sensors)
+    self.awaitedElsewhere = awaitedElsewhere
     self.triggers = Dictionary(triggers.map { ($0.id, $0) }) { _, last in last }
+  }
+}
+
+extension EnginePlan {
+  /// Whether some sensor waits for events of `key`.
+  func isAwaited(_ key: EventKey) -> Bool {
+    interlocking.isAwaited(key) || awaitedElsewhere.contains(key)
   }
 }
 

@@ -247,7 +247,7 @@ package enum OutcomeEvent {
   }
 
   /// The trigger whose firing produced `event`: the last of its path.
-  static func trigger(_ event: Event) -> TriggerID? {
+  package static func trigger(_ event: Event) -> TriggerID? {
     guard let parts = event.cause?.path.last?.split(separator: "/"), parts.count == 3 else {
       return nil
     }

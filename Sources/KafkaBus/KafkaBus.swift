@@ -10,7 +10,10 @@ package import Posix
 // becomes the owner first shuts the one before out, then copies what its own folder does not have.
 // A folder that was lost is made again from the topic.
 //
-// The topic has one partition, so that all records have one order. Its messages: ReplicaMessage.
+// A partition of the topic is such a log, so that its records have one order; its messages:
+// ReplicaMessage. One partition is the usual case: everything has one order and one owner. With more
+// of them the work is shared: each has an owner, a folder and the sensors that fall to it, and all
+// processes take events, which reach the partitions through `<topic>-events` (`KafkaIntake`).
 package enum KafkaBus {
   package struct Settings: Sendable {
     /// How the brokers are reached.
@@ -23,6 +26,9 @@ package enum KafkaBus {
     package var sessionTimeout = Duration.seconds(10)
     /// How long a batch may take to be on the topic. After it the owner gives the bus up.
     package var patience = Duration.seconds(30)
+    /// How many partitions there are, and which of them is meant.
+    package var partitions = 1
+    package var partition = 0
 
     package init(client: KafkaSettings, topic: String, group: String) {
       self.client = client
@@ -32,17 +38,30 @@ package enum KafkaBus {
 
     var ownerTopic: String { topic + "-owner" }
 
-    /// What a folder that is a copy says it is a copy of.
-    var replicaName: String { "the topic \(topic)" }
+    /// What holds the records, and what a folder that is a copy says it is a copy of.
+    var replicaName: String {
+      partitions == 1 ? "the topic \(topic)" : "partition \(partition) of the topic \(topic)"
+    }
+
+    /// What the log is read from.
+    var place: KafkaPartition { KafkaPartition(topic: topic, partition: Int32(partition)) }
 
     func entry(_ message: ReplicaMessage) -> KafkaEntry {
-      KafkaEntry(topic: topic, partition: 0, key: nil, value: message.encoded)
+      KafkaEntry(topic: topic, partition: Int32(partition), key: nil, value: message.encoded)
+    }
+
+    /// Events on their way to the partitions.
+    var eventsTopic: String { topic + "-events" }
+
+    /// The one partition's id is older than the others.
+    private var ownerID: String {
+      partitions == 1 ? group + "-owner" : "\(group)-owner-\(partition)"
     }
 
     /// Settings of the client that writes.
     var producer: KafkaSettings {
       var settings = client
-      settings["transactional.id"] = group + "-owner"
+      settings["transactional.id"] = ownerID
       settings["acks"] = "all"
       // Chunks are smaller; this is for the protocol's overhead around them.
       settings["message.max.bytes"] = "1000000"
@@ -78,15 +97,20 @@ package enum KafkaBus {
     let admin = KafkaAdmin(settings.client, loop: loop)
     // What is needed and for how long only its owner knows.
     let keeps = ["cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"]
-    for topic in [settings.topic, settings.ownerTopic] {
+    var topics = [(settings.topic, keeps), (settings.ownerTopic, keeps)]
+    if settings.partitions > 1 { topics.append((settings.eventsTopic, KafkaIntake.topicSettings)) }
+    for (topic, properties) in topics {
       let partitions = try await admin.ensure(
         topic,
-        partitions: 1,
-        keeps,
+        partitions: settings.partitions,
+        properties,
         within: settings.patience
       )
-      guard partitions == 1 else {
-        throw KafkaBusError.shape("the topic \(topic) has \(partitions) partitions, expected 1")
+      guard partitions == settings.partitions else {
+        throw KafkaBusError.shape(
+          "the topic \(topic) has \(partitions) partitions, expected \(settings.partitions); how "
+            + "many there are cannot be changed: give the bus another topic"
+        )
       }
     }
   }

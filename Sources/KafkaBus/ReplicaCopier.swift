@@ -53,7 +53,7 @@ struct ReplicaCopier {
     }
     if isPart {
       throw KafkaBusError.shape(
-        "the topic \(settings.topic) holds a part of a log that is being moved to it: "
+        "\(settings.replicaName) holds a part of a log that is being moved to it: "
           + "`signalbox migrate` must be run once more where it was begun"
       )
     }
@@ -64,7 +64,7 @@ struct ReplicaCopier {
 
   private func apart(_ known: UInt64, _ topic: String) -> KafkaBusError {
     .mismatch(
-      "the folder holds records up to \(known), the topic \(settings.topic) \(topic): "
+      "the folder holds records up to \(known), \(settings.replicaName) \(topic): "
         + "the folder belongs to another bus; use an empty one, or move it to a topic of its own "
         + "with `signalbox migrate`"
     )
@@ -75,7 +75,7 @@ struct ReplicaCopier {
     // Records that nobody needed any longer have left the folder.
     guard let own = try log.record(at: record.position), own != record else { return }
     throw KafkaBusError.mismatch(
-      "record \(record.position) of the folder is not that of the topic \(settings.topic): the "
+      "record \(record.position) of the folder is not that of \(settings.place): the "
         + "folder belongs to another bus; use an empty one"
     )
   }

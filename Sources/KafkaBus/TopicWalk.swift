@@ -28,17 +28,13 @@ struct TopicWalk {
     self.consumer = consumer
     self.barrier = barrier
     try await consumer.begin()
-    let place = Self.place(settings)
-    low = try await consumer.marks(of: [place], within: settings.patience)[place]?.low ?? 0
+    let marks = try await consumer.marks(of: [settings.place], within: settings.patience)
+    low = marks[settings.place]?.low ?? 0
     start = low
   }
 
-  private static func place(_ settings: KafkaBus.Settings) -> KafkaPartition {
-    KafkaPartition(topic: settings.topic, partition: 0)
-  }
-
   private mutating func go(to place: Int64) async throws(KafkaError) {
-    try await consumer.assign([KafkaOffset(Self.place(settings), place)])
+    try await consumer.assign([KafkaOffset(settings.place, place)])
     start = place
     isDone = false
   }
@@ -106,7 +102,7 @@ struct TopicWalk {
       return found
     case .failed(let error), .unreadable(_, let error): throw error
     case .outOfRange(let offset):
-      throw KafkaBusError.mismatch("the topic \(settings.topic) has no message \(offset.offset)")
+      throw KafkaBusError.mismatch("\(settings.replicaName) has no message \(offset.offset)")
     case .assigned, .revoked: return []
     case .nothing: throw KafkaError.timedOut
     }

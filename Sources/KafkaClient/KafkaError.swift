@@ -51,6 +51,11 @@ package struct KafkaError: Error, Equatable, Sendable, CustomStringConvertible {
 
   package static let timedOut = KafkaError(RD_KAFKA_RESP_ERR__TIMED_OUT)
 
+  /// Whether the message is larger than the client or the topic takes.
+  package var isTooLarge: Bool {
+    raw == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || raw == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE
+  }
+
   /// Whether no repetition of the same message can succeed before somebody changes something.
   package var isLasting: Bool {
     switch raw {

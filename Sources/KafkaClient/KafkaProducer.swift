@@ -5,6 +5,8 @@ package import Posix
 /// A message to be written.
 package struct KafkaRecord: Sendable {
   package var topic: String
+  /// nil: the key says which one.
+  package var partition: Int32?
   /// nil: none; partitions then take turns.
   package var key: [UInt8]?
   /// nil: a tombstone.
@@ -112,6 +114,7 @@ package actor KafkaProducer {
         unsafe crdkafka_produce(
           handle.raw,
           record.topic,
+          record.partition ?? -1,
           key,
           keyCount,
           value,

@@ -98,24 +98,32 @@ final class Family: Sendable {
 
   // MARK: Text
 
-  func render(into text: inout String) {
+  /// Its lines without the head; empty where there is nothing to show.
+  /// - Parameter partition: the value of a label more; empty: none.
+  func series(partition: String) -> String {
+    let own = partition.isEmpty ? [] : [Self.pair("partition", partition)]
+    var text = ""
     if case .callback(let read) = kind {
-      guard let value = read() else { return }
-      Self.renderHead(name, help, kind.word, into: &text)
-      text += "\(name) \(number(value))\n"
-      return
+      return read().map { "\(name)\(braced(own)) \(number($0))\n" } ?? ""
     }
     let snapshot = series.withLock { $0 }
-    guard !snapshot.isEmpty else { return }
-    Self.renderHead(name, help, kind.word, into: &text)
     for (values, series) in snapshot.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
-      let pairs = zip(labels, values).map { "\($0)=\"\(escapedValue($1))\"" }
+      let pairs = own + zip(labels, values).map { Self.pair($0, $1) }
       switch kind {
       case .counter: text += "\(name)\(braced(pairs)) \(series.count)\n"
       case .gauge, .callback: text += "\(name)\(braced(pairs)) \(number(series.sum))\n"
       case .histogram: renderHistogram(series, pairs, into: &text)
       }
     }
+    return text
+  }
+
+  private static func pair(_ label: String, _ value: String) -> String {
+    "\(label)=\"\(escapedValue(value))\""
+  }
+
+  static func label(partition: String) -> String {
+    partition.isEmpty ? "" : braced([pair("partition", partition)])
   }
 
   private func renderHistogram(_ series: Series, _ pairs: [String], into text: inout String) {

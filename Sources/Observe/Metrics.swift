@@ -49,17 +49,35 @@ package final class Metrics: Sendable {
   /// Everything in the text format 0.0.4 of Prometheus, whose media type is `contentType`.
   /// Metrics are in the order of their names and series in that of their label values, so two
   /// scrapes of the same numbers are the same bytes.
-  package func render() -> String {
+  package func render() -> String { Self.render([("", self)]) }
+
+  /// Those of several registries as one text.
+  /// - Parameter parts: each with the value of the label `partition` that tells its series from the
+  ///   others'; an empty one adds no label.
+  package static func render(_ parts: [(partition: String, metrics: Metrics)]) -> String {
+    var families: [String: [(partition: String, family: Family)]] = [:]
+    for (partition, metrics) in parts {
+      for family in metrics.families.withLock({ Array($0.values) }) {
+        families[family.name, default: []].append((partition, family))
+      }
+    }
     var text = ""
-    let all = families.withLock { Array($0.values) }
-    for family in all.sorted(by: { $0.name < $1.name }) { family.render(into: &text) }
+    for (_, all) in families.sorted(by: { $0.key < $1.key }) {
+      let series = all.map { $1.series(partition: $0) }.joined()
+      guard let first = all.first?.family, !series.isEmpty else { continue }
+      Family.renderHead(first.name, first.help, first.kind.word, into: &text)
+      text += series
+    }
     Family.renderHead(
       SeriesBudget.metric,
       "Counts lost because the limit of series was reached.",
       "counter",
       into: &text
     )
-    text += "\(SeriesBudget.metric) \(budget.dropped)\n"
+    for (partition, metrics) in parts {
+      let label = Family.label(partition: partition)
+      text += "\(SeriesBudget.metric)\(label) \(metrics.budget.dropped)\n"
+    }
     return text
   }
 

@@ -16,6 +16,8 @@ import Posix
 struct BusSourceHost: SourceHost {
   var secrets: any SecretStore
   let bus: (any Bus)?
+  /// Where the work of the bus is shared: what takes events, which then may not be on `bus`.
+  var intake: SharedIntake?
   /// nil where nothing runs.
   let loop: EventLoop?
   /// nil where nothing runs.
@@ -33,9 +35,17 @@ struct BusSourceHost: SourceHost {
     places notes: [SourcePlace],
     from name: EventSourceName
   ) async throws(SinkError) -> [Stored] {
-    guard let bus else { throw .unavailable("nothing is running") }
+    guard bus != nil || intake != nil else { throw .unavailable("nothing is running") }
     do throws(BusError) {
       let labels = ["\(name.namespace)/\(name.source)", name.event]
+      if let intake {
+        try await intake.take(events)
+        if let bus { _ = try await places.append([], notes, of: name, to: bus) }
+        instruments.appended.increment(labels, by: events.count)
+        // Whoever owns them tells whether they are there already.
+        return events.map { _ in Stored(isDuplicate: false) }
+      }
+      guard let bus else { return [] }
       return try await places.append(events, notes, of: name, to: bus).map { appended in
         (appended.isDuplicate ? instruments.duplicates : instruments.appended).increment(labels)
         return Stored(isDuplicate: appended.isDuplicate, otherID: appended.otherID)

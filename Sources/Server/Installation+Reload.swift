@@ -37,7 +37,7 @@ extension Installation {
     let diagnostics = Diagnostics()
     // Before they are read: what changes meanwhile is noticed.
     fingerprint = SensorCompiler.reader(Diagnostics()).fingerprint(of: configuration.manifests)
-    let next = parts.builder(diagnostics).build(configuration.manifests)
+    let next = parts.builder(diagnostics).build(configuration.manifests)?.part(of: startup.share)
     var messages = diagnostics.sorted.filter { $0.severity != .info }.map(\.description)
     guard let next else { return refused(messages) }
     guard isOnSameBus(next) else { return refused(messages + [Self.otherBus]) }
@@ -61,30 +61,15 @@ extension Installation {
   /// Swaps the plan between two batches, at a position that the log tells.
   /// - Throws: `PortFailure`, or what keeps the log from saying so; then nothing has changed.
   func putInForce(_ next: PlanBuilder.Plan) async throws {
-    var opened: [Int: Listener] = [:]
+    let opened = try await ports.open(next.routesByPort)
     do {
-      for (port, routes) in next.routesByPort where listeners[port] == nil {
-        do throws(SystemError) { opened[port] = try await listen(port, routes) } catch {
-          throw PortFailure(port: port, error: error)
-        }
-      }
       _ = try await log.append([.event(changed(next))])
       try await engine.adopt(next.engine)
     } catch {
-      for listener in opened.values { await listener.server.shutdown(grace: .zero) }
+      await ports.close(opened)
       throw error
     }
-    let ports = Dictionary(uniqueKeysWithValues: next.routesByPort)
-    for (port, listener) in listeners {
-      if let routes = ports[port] {
-        listener.routes.replace(with: routes)
-        listener.certificates.replace(with: PortCertificates(routes))
-      } else {
-        await listener.server.shutdown(grace: .seconds(10))
-        listeners[port] = nil
-      }
-    }
-    listeners.merge(opened) { old, _ in old }
+    await ports.replace(with: next.routesByPort, opened)
     pushRoutes.replace(with: next.pushRoutes)
     await works.replace(with: next.made, leavingBy: parts.sourceHost)
     plan = next

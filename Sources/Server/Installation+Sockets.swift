@@ -18,6 +18,8 @@ struct Startup: Sendable {
   var kubernetes: KubernetesMode?
   /// Where the bus is on Kafka; nil: in the folder alone.
   var kafkaBus: KafkaBusAccess?
+  /// Where the work of the bus is shared: the part of it that is ours; nil: all of it.
+  var share: PartitionShare?
 
   func open(
     _ folder: String,
@@ -29,39 +31,6 @@ struct Startup: Sendable {
 }
 
 extension Installation {
-  /// On a socket that was there already, or on a new one.
-  func serve(
-    _ address: String,
-    _ port: Int,
-    _ handler: any RequestHandler,
-    _ observer: HTTPObserver = HTTPObserver(),
-    limits: HTTPLimits,
-    _ encryption: @escaping @Sendable () -> Encryption = { .plain }
-  ) async throws(SystemError) -> HTTPServer {
-    guard let taken = startup.sockets.take(port) else {
-      return try await HTTPServer(
-        address: address,
-        port: port,
-        loops: loops,
-        limits: limits,
-        observer: observer,
-        encryption: encryption,
-        handler: handler
-      )
-    }
-    return try await HTTPServer(
-      socket: taken.socket,
-      isShared: taken.isShared,
-      loops: loops,
-      limits: limits,
-      observer: observer,
-      encryption: encryption,
-      handler: handler
-    )
-  }
-
-  // MARK: Handing over
-
   /// The listening sockets, for the process that is going to serve them. Nothing changes yet.
   func handOut() async -> Response {
     var response = Response.json(
@@ -69,7 +38,7 @@ extension Installation {
       JSON.object([.init(key: "process", value: .string("\(getpid())"))]).encoded()
     )
     do throws(SystemError) {
-      for server in listeners.values.map(\.server) + [console].compactMap(\.self) {
+      for server in ports.servers + [console].compactMap(\.self) {
         response.descriptors.append(try await server.sharedSocket())
       }
     } catch { return .text(500, "the sockets cannot be handed over: \(error)") }
@@ -81,7 +50,7 @@ extension Installation {
 
   /// Another process serves the sockets from now on.
   func handOver() {
-    for listener in listeners.values { listener.server.leaveQueue() }
+    for server in ports.servers { server.leaveQueue() }
     console?.leaveQueue()
     startup.handedOver.ring()
   }

@@ -25,33 +25,26 @@ actor Installation {
   let log: EventLog
   let engine: Engine
   let loops: [EventLoop]
-  /// All ports have one budget for the bodies of their requests.
-  let limits: HTTPLimits
-  /// For the console, which no proxy stands before.
   private let ownLimits: HTTPLimits
   let accessLog: AccessLog?
   private let sourceLoop: EventLoop
   let works: SourceWorks
   private let report: @Sendable (String) -> Void
-  private let metrics = Metrics()
+  let metrics = Metrics()
   let instruments: Instruments
   var plan: PlanBuilder.Plan
   /// What the manifests held when they were read last.
   var fingerprint: Int
   /// The reload under way.
   var reloading: Task<Reload, Never>?
-  var listeners: [Int: Listener] = [:]
+  let ports: Ports
   let startup: Startup
   private(set) var console: HTTPServer?
+  /// The work for a partition of a shared bus.
+  var shared: Task<Void, Never>?
   private var control: HTTPServer?
   private var pushes: HTTPServer?
   let pushRoutes = PortRoutes([])
-
-  struct Listener {
-    let server: HTTPServer
-    let routes: PortRoutes
-    let certificates: PortTLS
-  }
 
   /// Opens the log and recovers; nothing is listened to or fired yet.
   /// - Throws: `Server.Refused`, `LogError`, `SystemError`, `BusError` or `NoteError`.
@@ -66,18 +59,9 @@ actor Installation {
     self.logger = logger
     self.report = report
     secrets = FolderSecrets(folder: configuration.secrets)
-    var limits = HTTPLimits()
-    limits.bodies = BodyBudget(configuration.bodyMemoryBytes)
-    ownLimits = limits
-    limits.clients.trustedProxies = configuration.trustedProxies
-    limits.clients.usesProxyProtocol = configuration.usesProxyProtocol
-    limits.clients.rate = configuration.clientRate.map {
-      ClientRate(perSecond: $0.perSecond, burst: $0.burst)
-    }
-    accessLog = try configuration.accessLog.map { (path) throws(SystemError) in
-      try AccessLog(path, logger)
-    }
-    self.limits = limits
+    ownLimits = startup.share?.limits ?? configuration.ownLimits
+    let limits = configuration.portLimits(ownLimits)
+    accessLog = startup.share == nil ? try configuration.openAccessLog(logger) : nil
     let instruments = Instruments(in: metrics)
     self.instruments = instruments
     var logConfiguration = EventLog.Configuration()
@@ -116,7 +100,17 @@ actor Installation {
     if recovery.cutBytes > 0 { report("cut a torn tail of \(recovery.cutBytes) bytes") }
     for damage in recovery.damages { report("damage in the log: \(damage)") }
     let engineLoop = try EventLoop(name: "engine")
-    loops = try (0..<max(1, coreCount())).map { try EventLoop(name: "http-\($0)") }
+    loops = try startup.share?.loops ?? Self.makeLoops()
+    ports = Ports(
+      configuration,
+      startup.sockets,
+      loops,
+      limits,
+      accessLog,
+      instruments,
+      logger,
+      report: report
+    )
     sourceLoop = try EventLoop(name: "sources")
     works = SourceWorks(sourceLoop)
     let http = try HTTPClient()
@@ -128,7 +122,7 @@ actor Installation {
       kafka: KafkaProducers(loop: sourceLoop),
       http: http,
       allowOutbound: configuration.allowOutbound,
-      key: try InstallationKey(configuration.data),
+      key: try startup.share?.key ?? InstallationKey(configuration.data),
       jobs: configuration.data + "/jobs",
       instruments: instruments,
       logger: logger,
@@ -141,8 +135,9 @@ actor Installation {
       compat: configuration.compat
     )
     parts.namespaces = kubernetes?.rules(secrets)
+    parts.intake = startup.share?.intake
     fingerprint = SensorCompiler.reader(Diagnostics()).fingerprint(of: configuration.manifests)
-    let plan = try await Self.firstPlan(parts, configuration, kubernetes)
+    let plan = try await Self.firstPlan(parts, configuration, kubernetes).part(of: startup.share)
     self.plan = plan
     var engineConfiguration = Engine.Configuration()
     engineConfiguration.hopLimit = configuration.hopLimit
@@ -193,13 +188,30 @@ actor Installation {
   ///   port are left out.
   func start() async throws {
     await engine.start()
+    if startup.share == nil { try await listen() }
+    await works.replace(with: plan.made, leavingBy: parts.sourceHost)
+    control = try await HTTPServer(
+      path: configuration.data + "/control.sock",
+      loops: [loops[0]],
+      handler: Control(installation: self)
+    )
+    if let kubernetes = startup.kubernetes { await settle(kubernetes) }
+    for source in plan.sources { report("event source \(source)") }
+    for sensor in plan.engine.interlocking.sensors { report("sensor \(sensor.id)") }
+    if let share = startup.share { join(share) }
+    report("ready")
+  }
+
+  private func listen() async throws {
     for (port, routes) in plan.routesByPort {
-      do throws(SystemError) { listeners[port] = try await listen(port, routes) } catch {
-        // The load below tells the objects that want it.
-        if startup.kubernetes == nil { throw error }
+      do throws(PortFailure) {
+        ports.add(try await ports.open([(port, routes)]))
+      } catch {
+        // The load that follows tells the objects that want it.
+        if startup.kubernetes == nil { throw error.error }
       }
     }
-    console = try await serve(
+    console = try await startup.sockets.serve(
       configuration.consoleAddress,
       configuration.consolePort,
       Console(
@@ -210,6 +222,7 @@ actor Installation {
         host: configuration.consoleAddress,
         contact: startup.kubernetes?.contact
       ),
+      loops,
       limits: ownLimits
     )
     pushRoutes.replace(with: plan.pushRoutes)
@@ -218,52 +231,24 @@ actor Installation {
       loops: [loops[0]],
       handler: pushRoutes
     )
-    await works.replace(with: plan.made, leavingBy: parts.sourceHost)
     report("console on \(configuration.consoleAddress):\(configuration.consolePort)")
     startup.sockets.closeOwn()
-    control = try await HTTPServer(
-      path: configuration.data + "/control.sock",
-      loops: [loops[0]],
-      handler: Control(installation: self)
-    )
-    if let kubernetes = startup.kubernetes { await settle(kubernetes) }
-    for source in plan.sources { report("event source \(source)") }
-    for sensor in plan.engine.interlocking.sensors { report("sensor \(sensor.id)") }
-    report("ready")
   }
 
-  func listen(_ port: Int, _ routes: [Route]) async throws(SystemError) -> Listener {
-    let table = PortRoutes(routes)
-    let (label, instruments) = ("\(port)", instruments)
-    let certificates = PortTLS(PortCertificates(routes), logger)
-    let server = try await serve(
-      configuration.address,
-      port,
-      table,
-      HTTPObserver(
-        answered: { [accessLog] in
-          instruments.requests.increment([label, "\($0.status)"])
-          accessLog?.note($0, port: label)
-        },
-        connections: { instruments.connections.add(Double($0), [label]) },
-        misused: { instruments.misuses.increment([label, $0.rawValue]) }
-      ),
-      limits: limits
-    ) { certificates.encryption() }
-    let paths = routes.map(\.path).joined(separator: " ")
-    let scheme = routes.contains { $0.tls != nil } ? "https" : "http"
-    report("listening on \(configuration.address):\(port) (\(scheme)) for \(paths)")
-    return Listener(server: server, routes: table, certificates: certificates)
+  /// One for each core.
+  static func makeLoops() throws -> [EventLoop] {
+    try (0..<max(1, coreCount())).map { try EventLoop(name: "http-\($0)") }
   }
 
   /// Stops taking requests, finishes those that were accepted, and closes the log.
   func stop() async {
     if let control { await control.shutdown(grace: .seconds(1)) }
     if let pushes { await pushes.shutdown(grace: .seconds(1)) }
+    await leave()
     // All at once: one that waits for an answer must not keep the others serving.
     await withDiscardingTaskGroup { group in
-      for listener in listeners.values {
-        group.addTask { await listener.server.shutdown(grace: .seconds(10)) }
+      for server in ports.servers {
+        group.addTask { await server.shutdown(grace: .seconds(10)) }
       }
       if let console { group.addTask { await console.shutdown(grace: .seconds(1)) } }
       group.addTask { [works] in await works.replace(with: []) }
@@ -275,7 +260,8 @@ actor Installation {
     await log.close()
     accessLog?.close()
     engine.loop.stop()
-    for loop in loops + [sourceLoop] { loop.stop() }
+    if startup.share == nil { loops.forEach { $0.stop() } }
+    sourceLoop.stop()
   }
 
   /// What there is, for people and programs on this machine.

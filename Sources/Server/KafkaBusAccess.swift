@@ -8,6 +8,8 @@ import Posix
 /// The bus on Kafka as one installation opens it.
 struct KafkaBusAccess: Sendable {
   let spec: KafkaBusSpec
+  /// The one that is opened where the work is shared.
+  var partition = 0
   let secrets: FolderSecrets
   /// Serves the clients.
   let loop: EventLoop
@@ -23,6 +25,8 @@ struct KafkaBusAccess: Sendable {
       group: spec.group
     )
     settings.sessionTimeout = spec.sessionTimeout
+    settings.partitions = spec.partitions
+    settings.partition = partition
     return settings
   }
 

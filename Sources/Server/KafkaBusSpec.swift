@@ -4,8 +4,8 @@ import Manifest
 import Plugin
 
 /// The fields of an EventBus with `kafka` (spec section 5.1): `url`, `topic`, `version`, `tls`,
-/// `sasl`, `consumerGroup`, and under `signalbox`: `sessionTimeout`, `librdkafka`,
-/// `oauthTokenSecret`.
+/// `sasl`, `consumerGroup`, and under `signalbox`: `partitions`, `sessionTimeout`,
+/// `librdkafka`, `oauthTokenSecret`.
 struct KafkaBusSpec: Sendable {
   let connection: KafkaConnection
   /// `<namespace>-<name>` of the EventBus where the manifest has none, as in Argo Events.
@@ -13,8 +13,12 @@ struct KafkaBusSpec: Sendable {
   /// The topic's name where the manifest has none.
   let group: String
   let sessionTimeout: Duration
+  /// Among how many owners the work can be shared; 1: one process owns all of it.
+  let partitions: Int
   /// Of the block as written.
   let fingerprint: String
+
+  private static let partitionsMax = 64
 
   /// What the bus decides about its clients.
   private static let own: Set<String> = [
@@ -53,7 +57,7 @@ struct KafkaBusSpec: Sendable {
     let own = block.block("signalbox")
     var connection = KafkaConnection(.producer, from: block, own: own)
     let topic = block.string("topic") ?? "\(bus.namespace)-\(bus.name)"
-    // `-owner` is added to it.
+    // `-owner` and `-events` are added to it.
     if !isKafkaTopic(topic) || topic.utf8.count > 240 {
       block.error(
         "topic",
@@ -68,13 +72,18 @@ struct KafkaBusSpec: Sendable {
     }
     consumers?.finish()
     if block.contains("partitioner") {
-      block.report(.info, "partitioner", "has no meaning here: the topic has one partition")
+      block.report(
+        .info,
+        "partitioner",
+        "has no meaning here: sensors say which partitions an event goes to"
+      )
     }
     let timeout = own?.duration("sessionTimeout") ?? .seconds(10)
     if timeout < .seconds(6) || timeout > .seconds(300) {
       own?.error("sessionTimeout", "found \(timeout), expected 6s to 300s")
     }
     sessionTimeout = timeout
+    partitions = own?.integer("partitions", in: 1...Self.partitionsMax) ?? 1
     if let properties = own?.block("librdkafka") {
       for name in Self.own where properties.contains(name) {
         properties.error(name, "is not open to change: the bus decides it")

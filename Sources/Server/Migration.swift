@@ -78,6 +78,12 @@ private struct Migration {
           + "expected one that says where the log is to be moved"
       )
     }
+    guard bus.partitions == 1 else {
+      throw Server.MigrationError(
+        description: "the EventBus has \(bus.partitions) partitions, expected 1: one log cannot be "
+          + "parted among several"
+      )
+    }
     self.options = options
     self.report = report
     folder = options.data + "/log"

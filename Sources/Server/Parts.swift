@@ -34,6 +34,8 @@ struct Parts: Sendable {
   var jq = JQWorkers(program: "/proc/self/exe")
   let bodies = RecentBodies()
   var compat = Compatibility.fixed
+  /// Where the work of the bus is shared: what takes events; nil: they are appended to `bus`.
+  var intake: SharedIntake?
   /// nil: all manifests are the operator's own.
   var namespaces: NamespaceRules?
 
@@ -41,6 +43,7 @@ struct Parts: Sendable {
     BusSourceHost(
       secrets: secrets,
       bus: bus,
+      intake: intake,
       loop: sourceLoop,
       http: http,
       places: places,

@@ -241,7 +241,16 @@ package struct Server {
     )
     let clusterBus = await kubernetes?.kafkaBus(FolderSecrets(folder: configuration.secrets))
     if let kafkaBus = fileBus ?? clusterBus {
-      try await KafkaTenure(service, kafkaBus, startup).run()
+      if kafkaBus.partitions > 1 {
+        guard kubernetes == nil, !configuration.takesOver else {
+          let option = kubernetes == nil ? "--takeover" : "--kubernetes"
+          report("partitions of the bus are not supported yet with \(option)")
+          throw Refused()
+        }
+        try await KafkaSharing(service, kafkaBus, startup).run()
+      } else {
+        try await KafkaTenure(service, kafkaBus, startup).run()
+      }
     } else {
       _ = try await service.run(startup, lost: try Bell())
     }

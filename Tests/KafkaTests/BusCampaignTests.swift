@@ -128,8 +128,7 @@ struct BusCampaignTests {
             try victim.start()
           case .frozen: try freeze(victim, programs, broker, &sent)
           case .cut: broker.cut()
-          case .brokerStopped:
-            try broker.restart(afterMilliseconds: Int32.random(in: 0...1500, using: &random))
+          case .brokerAway: broker.beAway(milliseconds: Int32.random(in: 0...2500, using: &random))
           case .ended:
             #expect(victim.end() == 0, "\(victim.printed)")
             try victim.start()
@@ -206,7 +205,7 @@ struct BusCampaignTests {
 
   /// What happens to the owner or to its broker; each of them once in a campaign.
   private enum Fault: CaseIterable {
-    case killed, frozen, cut, brokerStopped, ended
+    case killed, frozen, cut, brokerAway, ended
   }
 
   /// Stops the owner for longer than the session timeout, until another one owns the bus and has

@@ -61,9 +61,16 @@ final class KafkaInstallation {
   func end(by number: Int32 = SIGTERM) -> Int32 { program?.end(by: number) ?? 0 }
 
   /// The events on the log, in order.
-  func events() throws -> [Event] {
+  func events() throws -> [Event] { try events(in: folder + "/data/log") }
+
+  /// The same of a partition of a shared bus.
+  func events(inPartition partition: Int) throws -> [Event] {
+    try events(in: folder + "/data/partition-\(partition)/log")
+  }
+
+  private func events(in log: String) throws -> [Event] {
     var found: [Event] = []
-    _ = try EventLogReader(folder: folder + "/data/log").read { record in
+    _ = try EventLogReader(folder: log).read { record in
       if case .event(let event) = record.content { found.append(event) }
     }
     return found

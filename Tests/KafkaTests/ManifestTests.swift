@@ -43,6 +43,11 @@ import Testing
 
   private static let buses: [(String, [String])] = [
     ("{kafka: {url: 'a:9092,b:9092'}}", []),
+    ("{kafka: {url: 'b:9092', signalbox: {partitions: 64}}}", []),
+    (
+      "{kafka: {url: 'b:9092', signalbox: {partitions: 65}}}",
+      ["error: spec.kafka.signalbox.partitions: found 65, expected a number from 1 to 64"]
+    ),
     ("{kafka: {}}", ["error: spec.kafka.url: found nothing, expected a string"]),
     (
       "{kafka: {url: 'b:9092', topic: 'a b', signalbox: {sessionTimeout: 1s, sesionTimeout: 7s}}}",
@@ -64,7 +69,8 @@ import Testing
     (
       "{kafka: {url: 'b:9092', partitioner: x, consumerGroup: {groupName: g, oldest: true}}}",
       [
-        "info: spec.kafka.partitioner: has no meaning here: the topic has one partition",
+        "info: spec.kafka.partitioner: has no meaning here: sensors say which partitions an event "
+          + "goes to",
         "info: spec.kafka.consumerGroup.oldest: has no meaning here: the group elects one owner of "
           + "the bus",
       ]

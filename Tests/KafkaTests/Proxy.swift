@@ -11,6 +11,7 @@ final class KafkaProxy: Sendable {
   let port: Int
   private let loop: EventLoop
   private let core: Core
+  private let isClosed = Atomic(false)
   var address: String { "127.0.0.1:\(port)" }
   /// Connections accepted so far.
   var connections: Int { core.accepted.load(ordering: .relaxed) }
@@ -45,9 +46,13 @@ final class KafkaProxy: Sendable {
   func hold(_ isHolding: Bool) { loop.post { [core] in core.hold(isHolding) } }
 
   func close() {
+    if isClosed.exchange(true, ordering: .relaxed) { return }
     loop.post { [core] in core.close() }
     loop.stop()
   }
+
+  // What its sockets are watched with refers to it.
+  deinit { close() }
 }
 
 /// On the loop.

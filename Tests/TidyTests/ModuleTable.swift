@@ -13,7 +13,7 @@ let moduleTable: [(module: String, imports: Set<String>)] = [
   ("HTTP", ["CNGHTTP2", "Posix", "TLS", "DequeModule"]),
   ("Bus", ["Event"]),
   ("EventLog", ["CLinux", "Posix", "TLS", "Event", "Bus", "JSON"]),
-  ("KafkaBus", ["Posix", "KafkaClient", "Bus", "EventLog"]),
+  ("KafkaBus", ["Posix", "KafkaClient", "Event", "Bus", "EventLog"]),
   ("Observe", ["Logging"]),
   ("Cluster", ["Posix", "JSON", "HTTPClient", "Manifest", "DequeModule"]),
   (

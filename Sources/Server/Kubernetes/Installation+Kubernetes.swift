@@ -10,7 +10,7 @@ extension Installation {
       let load = await kubernetes.load(parts, refusedPorts: refused)
       guard let next = load.plan else { return self.refused(load.messages) }
       guard isOnSameBus(next) else { return self.refused(load.messages + [Self.otherBus]) }
-      let isListening = next.routesByPort.allSatisfy { listeners[$0.0] != nil }
+      let isListening = next.routesByPort.allSatisfy { ports.listens(on: $0.0) }
       if isListening, !kubernetes.isNews(load) {
         await kubernetes.settle(load, instruments)
         return Reload(isDone: true, messages: load.messages)
@@ -48,7 +48,7 @@ extension Installation {
   /// The first plan is in force: says so, or loads again without what could not be listened on.
   func settle(_ kubernetes: KubernetesMode) async {
     guard let first = kubernetes.takeFirst(), first.plan != nil,
-      plan.routesByPort.allSatisfy({ listeners[$0.0] != nil })
+      plan.routesByPort.allSatisfy({ ports.listens(on: $0.0) })
     else {
       _ = await reload()
       return

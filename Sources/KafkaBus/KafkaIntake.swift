@@ -1,0 +1,76 @@
+package import Bus
+package import Event
+package import KafkaClient
+package import Posix
+
+/// Where events enter a bus whose work is shared: whoever takes one writes it to `<topic>-events`, in
+/// the partitions that need it, and has it stored once brokers have all of these copies. The owner of
+/// a partition reads them from there (`KafkaInbox`).
+///
+/// A message is an event as it is on the log (`Event.encoded`); its key is the event's source. Not
+/// all copies may come to be when a write fails: whoever sends the event again completes them, and
+/// the owners tell by its identity what they have.
+package struct KafkaIntake: Sendable {
+  private let topic: String
+  private let producer: KafkaProducer
+
+  /// How long a copy may take to be stored. Senders of requests wait so long.
+  private static let patience = Duration.seconds(20)
+  /// Of an event with what stands around it.
+  private static let messageBytes = Event.Limits.dataBytes + (1 << 20)
+  /// How long an owner may be away before events are lost: 14 days.
+  private static let retention = 14 * 86_400_000
+
+  static let topicSettings = [
+    "cleanup.policy": "delete", "retention.ms": "\(retention)", "retention.bytes": "-1",
+    "max.message.bytes": "\(messageBytes)",
+  ]
+
+  /// - Throws: `KafkaSettingError`.
+  package init(
+    _ settings: KafkaBus.Settings,
+    loop: EventLoop,
+    observer: KafkaObserver
+  ) throws(KafkaSettingError) {
+    topic = settings.eventsTopic
+    var client = settings.client
+    client["acks"] = "all"
+    client["enable.idempotence"] = "true"
+    client["message.max.bytes"] = "\(Self.messageBytes)"
+    client["message.timeout.ms"] = "\(Self.patience.wholeNanoseconds / 1_000_000)"
+    // A request waits for each message; what comes while one is written goes together anyway.
+    client["linger.ms"] = "0"
+    producer = try KafkaProducer(client, loop: loop, observer: observer)
+  }
+
+  /// Whether it can still be used.
+  package var isUsable: Bool { get async { await producer.isUsable } }
+
+  /// Writes events to partitions and waits until all of it is stored.
+  /// - Throws: `BusError`; then some copies may be stored.
+  package func send(_ copies: [(event: Event, partition: Int)]) async throws(BusError) {
+    let records = copies.map { event, partition in
+      var record = KafkaRecord(
+        topic: topic,
+        key: Array("\(event.namespace)/\(event.source)".utf8),
+        value: event.encoded()
+      )
+      record.partition = Int32(partition)
+      return record
+    }
+    let failure = await withTaskGroup(of: KafkaError?.self) { group in
+      for record in records {
+        group.addTask {
+          do throws(KafkaError) { _ = try await producer.send(record) } catch { return error }
+          return nil
+        }
+      }
+      return await group.reduce(nil) { $0 ?? $1 }
+    }
+    guard let failure else { return }
+    if failure.isTooLarge { throw .tooLarge(limit: Self.messageBytes) }
+    throw .failed("\(failure)")
+  }
+
+  package func close() async { await producer.close() }
+}

@@ -1,0 +1,203 @@
+import Engine
+import HTTP
+import HTTPClient
+import KafkaClient
+import Logging
+import Manifest
+import Observe
+import Plugin
+import Posix
+import Sensor
+
+/// What every process of a shared bus does, whatever partitions it owns: it listens for all event
+/// sources and has what comes stored where it belongs; and it has the console.
+actor Front {
+  private let configuration: Server.Configuration
+  private let logger: Logger
+  private let sockets: ListeningSockets
+  private let report: @Sendable (String) -> Void
+  nonisolated let loops: [EventLoop]
+  nonisolated let limits: HTTPLimits
+  nonisolated let key: InstallationKey
+  nonisolated let figures = PartitionFigures()
+  private nonisolated let sourceLoop: EventLoop
+  private let metrics = Metrics()
+  private let accessLog: AccessLog?
+  private let http: HTTPClient
+  private let ports: Ports
+  private let parts: Parts
+  private let intake: SharedIntake
+  private let partitions: Int
+  private let pushRoutes = PortRoutes([])
+  private var plan: PlanBuilder.Plan
+  private var fingerprint: Int
+  private var servers: [HTTPServer] = []
+
+  /// - Throws: `Server.Refused`, or `SystemError`.
+  init(
+    _ service: Service,
+    _ sockets: ListeningSockets,
+    _ intake: SharedIntake,
+    partitions: Int
+  ) throws {
+    configuration = service.configuration
+    logger = service.logger
+    report = service.report
+    self.sockets = sockets
+    self.partitions = partitions
+    self.intake = intake
+    try Files.makeFolder(configuration.data)
+    key = try InstallationKey(configuration.data)
+    loops = try Installation.makeLoops()
+    sourceLoop = try EventLoop(name: "sources")
+    let own = configuration.ownLimits
+    limits = own
+    accessLog = try configuration.openAccessLog(logger)
+    let instruments = Instruments(in: metrics)
+    ports = Ports(
+      configuration,
+      sockets,
+      loops,
+      configuration.portLimits(own),
+      accessLog,
+      instruments,
+      logger,
+      report: report
+    )
+    http = try HTTPClient()
+    var parts = Parts(
+      secrets: FolderSecrets(folder: configuration.secrets),
+      bus: nil,
+      loop: nil,
+      sourceLoop: sourceLoop,
+      kafka: nil,
+      http: http,
+      allowOutbound: configuration.allowOutbound,
+      key: key,
+      jobs: configuration.data + "/jobs",
+      instruments: instruments,
+      logger: logger,
+      compat: configuration.compat
+    )
+    parts.intake = intake
+    self.parts = parts
+    fingerprint = SensorCompiler.reader(Diagnostics()).fingerprint(of: configuration.manifests)
+    let builder = parts.builder(Diagnostics())
+    guard let plan = builder.build(configuration.manifests, checksMeaning: false) else {
+      throw Server.Refused()
+    }
+    self.plan = plan
+    intake.route(by: plan.routing(partitions))
+    metrics.gauge(
+      "signalbox_http_body_bytes",
+      help: "Memory held by the bodies of requests under way."
+    ) { [bodies = own.bodies] in Double(bodies.inUse) }
+    metrics.gauge(
+      "signalbox_partitions_owned",
+      help: "Partitions of the bus that this process owns."
+    ) { [figures] in Double(figures.all.count) }
+    ProcessNumbers.register(in: metrics)
+  }
+
+  /// Listens.
+  /// - Throws: `SystemError` when an address cannot be had.
+  func start() async throws {
+    do throws(PortFailure) { ports.add(try await ports.open(plan.routesByPort)) } catch {
+      throw error.error
+    }
+    servers.append(
+      try await sockets.serve(
+        configuration.consoleAddress,
+        configuration.consolePort,
+        FrontConsole(
+          figures: figures,
+          intake: intake,
+          loops: loops,
+          metrics: metrics,
+          host: configuration.consoleAddress
+        ),
+        loops,
+        limits: limits
+      )
+    )
+    pushRoutes.replace(with: plan.pushRoutes)
+    servers.append(
+      try await HTTPServer(
+        path: configuration.data + "/push.sock",
+        loops: [loops[0]],
+        handler: pushRoutes
+      )
+    )
+    servers.append(
+      try await HTTPServer(
+        path: configuration.data + "/control.sock",
+        loops: [loops[0]],
+        handler: FrontControl(front: self)
+      )
+    )
+    report("console on \(configuration.consoleAddress):\(configuration.consolePort)")
+    sockets.closeOwn()
+    for source in plan.sources { report("event source \(source)") }
+    for sensor in plan.engine.interlocking.sensors {
+      let partition = EventRouting.partition(of: sensor.id, among: partitions)
+      report("sensor \(sensor.id) in partition \(partition)")
+    }
+    report("ready")
+  }
+
+  /// Reads the manifests anew and puts them in force here and in all partitions; or nowhere, when
+  /// something is wrong with them.
+  func reload() async -> Reload {
+    accessLog?.reopen()
+    let diagnostics = Diagnostics()
+    fingerprint = SensorCompiler.reader(Diagnostics()).fingerprint(of: configuration.manifests)
+    let next = parts.builder(diagnostics).build(configuration.manifests)
+    var messages = diagnostics.sorted.filter { $0.severity != .info }.map(\.description)
+    guard let next else { return refused(messages) }
+    guard next.kafkaBus?.fingerprint == plan.kafkaBus?.fingerprint else {
+      return refused(messages + [Installation.otherBus])
+    }
+    do throws(PortFailure) {
+      let opened = try await ports.open(next.routesByPort)
+      await ports.replace(with: next.routesByPort, opened)
+    } catch { return refused(messages + ["\(error)"]) }
+    // Sensors are there before events are sent to them.
+    for (partition, entry) in figures.all {
+      let reload = await entry.installation.reload()
+      if !reload.isDone { messages += reload.messages.map { "partition \(partition): \($0)" } }
+    }
+    intake.route(by: next.routing(partitions))
+    pushRoutes.replace(with: next.pushRoutes)
+    plan = next
+    return Reload(isDone: true, messages: messages)
+  }
+
+  /// Reads them anew if they hold something else than they did.
+  func reloadIfChanged() async {
+    let now = SensorCompiler.reader(Diagnostics()).fingerprint(of: configuration.manifests)
+    if now != fingerprint { _ = await reload() }
+  }
+
+  private func refused(_ messages: [String]) -> Reload {
+    logger.error(
+      "the manifests were not reloaded; the old ones stay in force",
+      metadata: ["errors": "\(messages.joined(separator: " | "))"]
+    )
+    return Reload(isDone: false, messages: messages)
+  }
+
+  /// Takes no more requests and finishes those that were accepted.
+  func stop() async {
+    await withDiscardingTaskGroup { group in
+      for server in ports.servers {
+        group.addTask { await server.shutdown(grace: .seconds(10)) }
+      }
+      for server in servers { group.addTask { await server.shutdown(grace: .seconds(1)) } }
+    }
+    await http.close()
+    accessLog?.close()
+  }
+
+  /// Once nothing uses them any more.
+  nonisolated func stopLoops() { for loop in loops + [sourceLoop] { loop.stop() } }
+}

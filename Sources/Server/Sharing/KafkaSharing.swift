@@ -1,0 +1,225 @@
+import KafkaBus
+import KafkaClient
+import Logging
+import Posix
+
+/// Runs this process's part of a bus whose work is shared: it listens like all others, and runs the
+/// partitions that the group gives it.
+struct KafkaSharing {
+  private let service: Service
+  private let spec: KafkaBusSpec
+  private let startup: Startup
+
+  /// The waits after brokers could not be had.
+  private static let waits = [1, 2, 4, 8, 15].map { Duration.seconds($0) }
+
+  init(_ service: Service, _ spec: KafkaBusSpec, _ startup: Startup) {
+    (self.service, self.spec, self.startup) = (service, spec, startup)
+  }
+
+  /// Returns when the program is to stop.
+  /// - Throws: what no waiting mends.
+  func run() async throws {
+    let loop = try EventLoop(name: "bus")
+    defer { loop.stop() }
+    let access = KafkaBusAccess(
+      spec: spec,
+      secrets: FolderSecrets(folder: service.configuration.secrets),
+      loop: loop,
+      logger: service.logger,
+      lost: try Bell()
+    )
+    guard try await prepare(access) else { return }
+    let intake = SharedIntake(
+      try KafkaIntake(try access.settings(), loop: loop, observer: access.observer),
+      EventRouting([], partitions: spec.partitions)
+    )
+    do { try await serve(intake, access) } catch {
+      await intake.close()
+      throw error
+    }
+    await intake.close()
+  }
+
+  private func serve(_ intake: SharedIntake, _ access: KafkaBusAccess) async throws {
+    let front = try Front(service, startup.sockets, intake, partitions: spec.partitions)
+    defer { front.stopLoops() }
+    do { try await front.start() } catch {
+      await front.stop()
+      throw error
+    }
+    await serve(front, intake, access)
+  }
+
+  /// Makes what is missing on the brokers, as soon as they can be had.
+  /// - Returns: false when the program is to stop meanwhile.
+  private func prepare(_ access: KafkaBusAccess) async throws -> Bool {
+    var failures = 0
+    while true {
+      do {
+        try await KafkaBus.prepare(try access.settings(), loop: access.loop)
+        return true
+      } catch let error as KafkaError {
+        access.note(.error, "the bus cannot be had; trying again: \(error)")
+      }
+      let wait = Self.waits[min(failures, Self.waits.count - 1)]
+      failures += 1
+      if try await stops(within: wait) { return false }
+    }
+  }
+
+  private func stops(within wait: Duration) async throws -> Bool {
+    let waker = try Bell()
+    let task = Task { [loop = startup.loop] in
+      await loop.sleep(for: wait)
+      waker.ring()
+    }
+    defer { task.cancel() }
+    while true {
+      let found = await startup.loop.readable(
+        of: [waker.raw, service.stopping, service.reloading]
+      )
+      if found != service.reloading { return found == service.stopping }
+    }
+  }
+
+  // MARK: Serving
+
+  private func serve(
+    _ front: Front,
+    _ intake: SharedIntake,
+    _ access: KafkaBusAccess
+  ) async {
+    let owned = OwnedPartitions { [service, startup, spec] partition in
+      let share = PartitionShare(
+        partition: partition,
+        partitions: spec.partitions,
+        loops: front.loops,
+        limits: front.limits,
+        key: front.key,
+        intake: intake,
+        figures: front.figures,
+        openInbox: {
+          var access = access
+          access.partition = partition
+          return try KafkaInbox(
+            try access.settings(),
+            loop: access.loop,
+            observer: access.observer
+          )
+        }
+      )
+      return PartitionTenure(service, startup, share, spec, access.loop)
+    }
+    let watch = ManifestWatch(
+      paths: service.configuration.manifests,
+      loop: startup.loop,
+      bell: startup.changed,
+      logger: service.logger
+    )
+    let watching = service.configuration.watchesManifests ? Task { await watch.run() } : nil
+    let electing = Task { await elect(owned, access) }
+    var isStopping = false
+    while !isStopping {
+      switch await startup.loop.readable(
+        of: [service.stopping, service.reloading, startup.changed.raw]
+      ) {
+      case service.reloading: _ = await front.reload()
+      case startup.changed.raw: await front.reloadIfChanged()
+      default: isStopping = true
+      }
+    }
+    service.report("shutting down")
+    watching?.cancel()
+    await watching?.value
+    // Requests that were accepted are stored; then others may have the partitions.
+    await front.stop()
+    electing.cancel()
+    await electing.value
+  }
+
+  /// Takes part in the election until the task is cancelled; then gives up what it owns.
+  private func elect(_ owned: OwnedPartitions, _ access: KafkaBusAccess) async {
+    var failures = 0
+    while !Task.isCancelled {
+      do {
+        let election = try KafkaElection(
+          try access.settings(),
+          loop: access.loop,
+          observer: access.observer
+        )
+        let failure = await member(election, owned) { failures = 0 }
+        await owned.end()
+        await election.leave()
+        guard let failure else { return }
+        access.note(.error, "left the group of the bus; joining again: \(failure)")
+      } catch {
+        access.note(.error, "cannot join the group of the bus; trying again: \(error)")
+      }
+      let wait = Self.waits[min(failures, Self.waits.count - 1)]
+      failures += 1
+      await startup.loop.sleep(for: wait)
+    }
+  }
+
+  /// - Returns: why the client is of no use any more; nil when the task was cancelled.
+  private func member(
+    _ election: KafkaElection,
+    _ owned: OwnedPartitions,
+    joined: () -> Void
+  ) async -> KafkaError? {
+    do throws(KafkaError) {
+      try await election.join()
+      while !Task.isCancelled {
+        switch try await election.next() {
+        case .given(let partitions)?:
+          joined()
+          for partition in partitions { await owned.begin(partition) }
+          service.report("owns partitions \(partitions) of the bus")
+        case .taken(let partitions)?:
+          service.report("gives up partitions \(partitions) of the bus")
+          await owned.end(partitions)
+        case nil: break
+        }
+      }
+      return nil
+    } catch { return error }
+  }
+}
+
+/// The partitions that run here, each a task.
+actor OwnedPartitions {
+  private let tenure: @Sendable (Int) -> PartitionTenure
+  private var running: [Int: (taken: Bell, task: Task<Void, Never>)] = [:]
+  /// Those that end, by partition: the folder is in use until then.
+  private var ending: [Int: Task<Void, Never>] = [:]
+
+  init(_ tenure: @escaping @Sendable (Int) -> PartitionTenure) { self.tenure = tenure }
+
+  func begin(_ partition: Int) {
+    guard running[partition] == nil, let taken = try? Bell() else { return }
+    let before = ending[partition]
+    let tenure = tenure(partition)
+    let task = Task {
+      await before?.value
+      await tenure.run(until: taken)
+    }
+    running[partition] = (taken, task)
+  }
+
+  /// Has them end and does not wait: whoever owns them next shuts this process out anyway.
+  func end(_ partitions: [Int]) {
+    for partition in partitions {
+      guard let (taken, task) = running.removeValue(forKey: partition) else { continue }
+      taken.ring()
+      ending[partition] = task
+    }
+  }
+
+  /// Ends all of them and waits until they have let go of their folders.
+  func end() async {
+    end(Array(running.keys))
+    for task in ending.values { await task.value }
+    ending = [:]
+  }
+}

@@ -1,0 +1,103 @@
+import EventLog
+import KafkaBus
+import KafkaClient
+import Logging
+import Posix
+
+/// Runs the installation of one partition for as long as the group leaves it to this process.
+struct PartitionTenure {
+  private let service: Service
+  private let startup: Startup
+  private let share: PartitionShare
+  private let spec: KafkaBusSpec
+  private let loop: EventLoop
+
+  private static let waits = [3, 3, 5, 10, 15].map { Duration.seconds($0) }
+
+  init(
+    _ service: Service,
+    _ startup: Startup,
+    _ share: PartitionShare,
+    _ spec: KafkaBusSpec,
+    _ loop: EventLoop
+  ) {
+    self.service = service
+    self.startup = startup
+    self.share = share
+    self.spec = spec
+    self.loop = loop
+  }
+
+  /// - Parameter taken: rung when it is another process's, or when the program stops.
+  func run(until taken: Bell) async {
+    var failures = 0
+    while true {
+      do {
+        guard try await round(until: taken) == .lost else { return }
+        failures = 0
+        note(.warning, "the partition has to be read anew")
+      } catch {
+        note(.error, "the partition cannot be run; trying again: \(error)")
+      }
+      // Whoever was frozen learns meanwhile that it owns the partition no more, and does not shut
+      // out who does.
+      let wait = Self.waits[min(failures, Self.waits.count - 1)]
+      failures += 1
+      if await isRung(taken, within: wait) { return }
+    }
+  }
+
+  private func isRung(_ bell: Bell, within wait: Duration) async -> Bool {
+    guard let waker = try? Bell() else { return true }
+    let task = Task { [loop = startup.loop] in
+      await loop.sleep(for: wait)
+      waker.ring()
+    }
+    defer { task.cancel() }
+    return await startup.loop.readable(of: [bell.raw, waker.raw]) == bell.raw
+  }
+
+  private func round(until taken: Bell) async throws -> Service.End {
+    let access = KafkaBusAccess(
+      spec: spec,
+      partition: share.partition,
+      secrets: FolderSecrets(folder: service.configuration.secrets),
+      loop: loop,
+      logger: service.logger,
+      lost: try Bell()
+    )
+    var configuration = service.configuration
+    configuration.data += "/partition-\(share.partition)"
+    configuration.watchesManifests = false
+    // Manifests are read anew for all partitions at once (`Front.reload`).
+    let reloading = try Bell()
+    defer { withExtendedLifetime(reloading) {} }
+    let report = service.report
+    let prefix = "partition \(share.partition): "
+    let inner = Service(
+      configuration: configuration,
+      logger: service.logger,
+      stopping: taken.raw,
+      reloading: reloading.raw,
+      report: { report(prefix + $0) }
+    )
+    let startup = Startup(
+      sockets: ListeningSockets(),
+      patience: .seconds(30),
+      loop: startup.loop,
+      handedOver: try Bell(),
+      changed: try Bell(),
+      kafkaBus: access,
+      share: share
+    )
+    return try await inner.run(startup, lost: access.lost)
+  }
+
+  private func note(_ level: Logger.Level, _ line: String) {
+    service.logger.log(
+      level: level,
+      "\(line)",
+      metadata: ["bus": "\(spec.topic)", "partition": "\(share.partition)"]
+    )
+  }
+}
