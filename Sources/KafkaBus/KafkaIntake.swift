@@ -12,7 +12,9 @@ package import Posix
 /// the owners tell by its identity what they have.
 package struct KafkaIntake: Sendable {
   private let topic: String
-  private let producer: KafkaProducer
+  private let settings: KafkaSettings
+  private let observer: KafkaObserver
+  private let producers: KafkaProducers
 
   /// How long a copy may take to be stored. Senders of requests wait so long.
   private static let patience = Duration.seconds(20)
@@ -26,12 +28,7 @@ package struct KafkaIntake: Sendable {
     "max.message.bytes": "\(messageBytes)",
   ]
 
-  /// - Throws: `KafkaSettingError`.
-  package init(
-    _ settings: KafkaBus.Settings,
-    loop: EventLoop,
-    observer: KafkaObserver
-  ) throws(KafkaSettingError) {
+  package init(_ settings: KafkaBus.Settings, loop: EventLoop, observer: KafkaObserver) {
     topic = settings.eventsTopic
     var client = settings.client
     client["acks"] = "all"
@@ -40,11 +37,10 @@ package struct KafkaIntake: Sendable {
     client["message.timeout.ms"] = "\(Self.patience.wholeNanoseconds / 1_000_000)"
     // A request waits for each message; what comes while one is written goes together anyway.
     client["linger.ms"] = "0"
-    producer = try KafkaProducer(client, loop: loop, observer: observer)
+    self.settings = client
+    self.observer = observer
+    producers = KafkaProducers(loop: loop)
   }
-
-  /// Whether it can still be used.
-  package var isUsable: Bool { get async { await producer.isUsable } }
 
   /// Writes events to partitions and waits until all of it is stored.
   /// - Throws: `BusError`; then some copies may be stored.
@@ -58,19 +54,21 @@ package struct KafkaIntake: Sendable {
       record.partition = Int32(partition)
       return record
     }
-    let failure = await withTaskGroup(of: KafkaError?.self) { group in
+    let failure = await withTaskGroup(of: (any Error)?.self) { group in
       for record in records {
         group.addTask {
-          do throws(KafkaError) { _ = try await producer.send(record) } catch { return error }
+          do { _ = try await producers.send(record, settings, observer) } catch { return error }
           return nil
         }
       }
       return await group.reduce(nil) { $0 ?? $1 }
     }
     guard let failure else { return }
-    if failure.isTooLarge { throw .tooLarge(limit: Self.messageBytes) }
+    if let error = failure as? KafkaError, error.isTooLarge {
+      throw .tooLarge(limit: Self.messageBytes)
+    }
     throw .failed("\(failure)")
   }
 
-  package func close() async { await producer.close() }
+  package func close() async { await producers.close() }
 }

@@ -65,6 +65,12 @@ package struct LogMove: Sendable {
     try await withLog { log, role in
       guard let last = log.committed else { return .empty }
       if role == .copy(of: settings.replicaName) { return .before(last: nil) }
+      guard try log.record(at: last) != nil else {
+        throw KafkaBusError.mismatch(
+          "record \(last), the last one of the folder, is damaged: start the program on it once "
+            + "without kafka and stop it, so that another one is the last, and move it then"
+        )
+      }
       return try await withWriter { writer in
         let topic = try await survey(log, writer)
         if let error = topic.otherLog { throw error }
@@ -140,8 +146,18 @@ package struct LogMove: Sendable {
       if role == .alone { return false }
       try await withWriter { writer in
         let topic = try await survey(log, writer)
+        if case .copy = role, log.committed?.offset ?? 0 < topic.last {
+          throw KafkaBusError.mismatch(
+            "the folder holds records up to \(log.committed?.offset ?? 0), \(settings.replicaName) up "
+              + "to \(topic.last): it is not the one that was moved there"
+          )
+        }
         if topic.state == .whole {
           try check(undoing: role, topic)
+          // Should the next step be the last one, the same command, or a move, goes on from here.
+          if case .copy = role {
+            try FolderRole.moving(to: settings.replicaName).write(to: folder)
+          }
           // Nobody may begin on the topic from now on.
           if topic.otherLog == nil { _ = try await writer.commit([settings.entry(.moving)]) }
         }
@@ -172,11 +188,12 @@ package struct LogMove: Sendable {
     guard Files.kind(folder) == .folder else {
       throw KafkaBusError.mismatch("there is no log in \(folder)")
     }
-    let (log, _, role) = try EventLog.open(
+    let (log, recovery, role) = try EventLog.open(
       folder: folder,
       configuration,
       movingTo: settings.replicaName
     )
+    for damage in recovery.damages { configuration.hooks.damaged(damage) }
     do {
       let result = try await body(log, role)
       await log.close()

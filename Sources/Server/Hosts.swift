@@ -96,6 +96,9 @@ struct BusSourceHost: SourceHost {
 
   func now() -> Timestamp { Timestamp(nanoseconds: wallClockNanoseconds()) }
 
+  /// What was taken may be stored in another partition, where nobody can look from here.
+  var hasFilter: Bool { intake != nil }
+
   var world: TemplateWorld { .machine }
   var compat = Compatibility.fixed
 

@@ -162,10 +162,7 @@ actor Installation {
       "signalbox_lag_seconds",
       help: "How long the engine has been behind the log."
     ) { engine.lag(at: .now()).inSeconds }
-    metrics.gauge(
-      "signalbox_http_body_bytes",
-      help: "Memory held by the bodies of requests under way."
-    ) { [bodies = limits.bodies] in Double(bodies.inUse) }
+    if startup.share == nil { metrics.showBodies(limits) }
     metrics.gauge(
       "signalbox_dead_letters",
       help: "Firings and events that failed and wait for a person."
@@ -175,7 +172,7 @@ actor Installation {
     }
     LogNumbers(metrics).register(log)
     kubernetes?.register(in: metrics)
-    ProcessNumbers.register(in: metrics)
+    if startup.share == nil { ProcessNumbers.register(in: metrics) }
     let waiting = try await engine.recover()
     try CommandTrigger.clean(parts.jobs, keeping: waiting)
     report("\(recovery.records) records on the log, \(waiting.count) firings to finish")
@@ -198,7 +195,11 @@ actor Installation {
     if let kubernetes = startup.kubernetes { await settle(kubernetes) }
     for source in plan.sources { report("event source \(source)") }
     for sensor in plan.engine.interlocking.sensors { report("sensor \(sensor.id)") }
-    if let share = startup.share { join(share) }
+    if let share = startup.share {
+      join(share)
+      // They may have been read anew for all others meanwhile.
+      await reloadIfChanged()
+    }
     report("ready")
   }
 

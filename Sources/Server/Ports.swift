@@ -141,6 +141,15 @@ extension ListeningSockets {
   }
 }
 
+extension Metrics {
+  func showBodies(_ limits: HTTPLimits) {
+    gauge(
+      "signalbox_http_body_bytes",
+      help: "Memory held by the bodies of requests under way."
+    ) { [bodies = limits.bodies] in Double(bodies.inUse) }
+  }
+}
+
 extension Server.Configuration {
   /// Of the console, which no proxy stands before; all servers share the budget for bodies.
   var ownLimits: HTTPLimits {

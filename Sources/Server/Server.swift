@@ -205,6 +205,12 @@ package struct Server {
     )
     for diagnostic in found { report("\(diagnostic)") }
     if found.contains(where: { $0.severity == .error }) { throw Refused() }
+    let partitions = fileBus?.partitions ?? 1
+    if partitions > 1, configuration.takesOver {
+      // Before the program that runs is told to stop.
+      report("partitions of the bus are not supported yet with --takeover")
+      throw Refused()
+    }
     let sockets = ListeningSockets()
     try sockets.addActivated()
     let isActivated = !sockets.isEmpty
@@ -240,11 +246,11 @@ package struct Server {
       report: report
     )
     let clusterBus = await kubernetes?.kafkaBus(FolderSecrets(folder: configuration.secrets))
+    try DataFolder(configuration.data).check(partitions: (fileBus ?? clusterBus)?.partitions ?? 1)
     if let kafkaBus = fileBus ?? clusterBus {
       if kafkaBus.partitions > 1 {
-        guard kubernetes == nil, !configuration.takesOver else {
-          let option = kubernetes == nil ? "--takeover" : "--kubernetes"
-          report("partitions of the bus are not supported yet with \(option)")
+        guard kubernetes == nil else {
+          report("partitions of the bus are not supported yet with --kubernetes")
           throw Refused()
         }
         try await KafkaSharing(service, kafkaBus, startup).run()

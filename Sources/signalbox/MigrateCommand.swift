@@ -15,8 +15,8 @@ struct MigrateCommand: AsyncParsableCommand {
       waits to fire. The folder becomes a copy of the topic; a program goes on with it by `signalbox \
       run` with the same manifests.
 
-      Interrupted at any step it can be run again. Until it was, no program starts on the folder or \
-      on the topic; with --undo the folder is in force again, unless a program has begun on the \
+      Interrupted at any step it can be run again. Until it was, no program starts on the folder, or \
+      on a part of the log; with --undo the folder is in force again, unless a program has begun on the \
       topic.
       """
   )

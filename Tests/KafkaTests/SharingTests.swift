@@ -245,6 +245,23 @@ struct SharingTests {
     }
   }
 
+  @Test("a data folder of the other kind is refused before anything is asked of brokers")
+  func folders() async throws {
+    let shared = sharedManifests("127.0.0.1:1", port: try freePort(), name: "", sensors: 1)
+    let alone = shared.replacingOccurrences(of: "partitions: 3", with: "partitions: 1")
+    for (manifests, there, words) in [
+      (shared, "log/00000000000000000001.log", "holds a log, which 3 partitions"),
+      (alone, "partition-2/log/lock", "partition-2 is of a bus with partitions"),
+    ] {
+      try await withTemporaryFolder { folder in
+        try Files.makeFolder(Files.parent(of: "\(folder)/data/\(there)"))
+        try Files.writeDurably([], to: "\(folder)/data/\(there)")
+        let failure = #expect(throws: Failure.self) { try KafkaInstallation(folder, manifests) }
+        #expect(failure?.description.contains(words) == true, "\(failure?.description ?? "")")
+      }
+    }
+  }
+
   @Test("whatever happens to programs that share a bus: each webhook fires once at each sensor")
   func campaign() async throws {
     let first = setting("SIGNALBOX_SEED", 1)

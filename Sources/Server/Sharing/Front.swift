@@ -1,4 +1,5 @@
 import Engine
+import EventLog
 import HTTP
 import HTTPClient
 import KafkaClient
@@ -15,6 +16,8 @@ actor Front {
   private let configuration: Server.Configuration
   private let logger: Logger
   private let sockets: ListeningSockets
+  /// One process to a data folder.
+  private let lock: FolderLock
   private let report: @Sendable (String) -> Void
   nonisolated let loops: [EventLoop]
   nonisolated let limits: HTTPLimits
@@ -32,8 +35,10 @@ actor Front {
   private var plan: PlanBuilder.Plan
   private var fingerprint: Int
   private var servers: [HTTPServer] = []
+  /// The reload under way.
+  private var reloading: Task<Reload, Never>?
 
-  /// - Throws: `Server.Refused`, or `SystemError`.
+  /// - Throws: `Server.Refused`, `LogError.locked` or `SystemError`.
   init(
     _ service: Service,
     _ sockets: ListeningSockets,
@@ -46,7 +51,7 @@ actor Front {
     self.sockets = sockets
     self.partitions = partitions
     self.intake = intake
-    try Files.makeFolder(configuration.data)
+    lock = try FolderLock(configuration.data)
     key = try InstallationKey(configuration.data)
     loops = try Installation.makeLoops()
     sourceLoop = try EventLoop(name: "sources")
@@ -88,10 +93,7 @@ actor Front {
     }
     self.plan = plan
     intake.route(by: plan.routing(partitions))
-    metrics.gauge(
-      "signalbox_http_body_bytes",
-      help: "Memory held by the bodies of requests under way."
-    ) { [bodies = own.bodies] in Double(bodies.inUse) }
+    metrics.showBodies(own)
     metrics.gauge(
       "signalbox_partitions_owned",
       help: "Partitions of the bus that this process owns."
@@ -111,7 +113,6 @@ actor Front {
         configuration.consolePort,
         FrontConsole(
           figures: figures,
-          intake: intake,
           loops: loops,
           metrics: metrics,
           host: configuration.consoleAddress
@@ -135,6 +136,12 @@ actor Front {
         handler: FrontControl(front: self)
       )
     )
+    if !plan.pushRoutes.isEmpty {
+      report(
+        "pushes of local repositories are taken; what no hook tells of is not looked for while the bus "
+          + "has partitions"
+      )
+    }
     report("console on \(configuration.consoleAddress):\(configuration.consolePort)")
     sockets.closeOwn()
     for source in plan.sources { report("event source \(source)") }
@@ -146,8 +153,19 @@ actor Front {
   }
 
   /// Reads the manifests anew and puts them in force here and in all partitions; or nowhere, when
-  /// something is wrong with them.
+  /// something is wrong with them. One after the other.
   func reload() async -> Reload {
+    while let reloading { _ = await reloading.value }
+    let task = Task {
+      let reload = await self.reloadNow()
+      self.reloading = nil
+      return reload
+    }
+    reloading = task
+    return await task.value
+  }
+
+  private func reloadNow() async -> Reload {
     accessLog?.reopen()
     let diagnostics = Diagnostics()
     fingerprint = SensorCompiler.reader(Diagnostics()).fingerprint(of: configuration.manifests)
@@ -157,19 +175,22 @@ actor Front {
     guard next.kafkaBus?.fingerprint == plan.kafkaBus?.fingerprint else {
       return refused(messages + [Installation.otherBus])
     }
-    do throws(PortFailure) {
-      let opened = try await ports.open(next.routesByPort)
-      await ports.replace(with: next.routesByPort, opened)
-    } catch { return refused(messages + ["\(error)"]) }
-    // Sensors are there before events are sent to them.
+    let opened: [Int: Ports.Listener]
+    do throws(PortFailure) { opened = try await ports.open(next.routesByPort) } catch {
+      return refused(messages + ["\(error)"])
+    }
+    // Sensors are there before events are sent to them, and that before there are new events.
+    var isDone = true
     for (partition, entry) in figures.all {
       let reload = await entry.installation.reload()
+      isDone = isDone && reload.isDone
       if !reload.isDone { messages += reload.messages.map { "partition \(partition): \($0)" } }
     }
     intake.route(by: next.routing(partitions))
+    await ports.replace(with: next.routesByPort, opened)
     pushRoutes.replace(with: next.pushRoutes)
     plan = next
-    return Reload(isDone: true, messages: messages)
+    return Reload(isDone: isDone, messages: messages)
   }
 
   /// Reads them anew if they hold something else than they did.

@@ -22,6 +22,8 @@ extension Installation {
   func leave() async {
     guard let share = startup.share else { return }
     share.figures.put(nil, of: share.partition)
+    // It must not put sources to work in what has stopped.
+    if let reloading { _ = await reloading.value }
     shared?.cancel()
     await shared?.value
   }

@@ -10,6 +10,8 @@ struct KafkaSharing {
   private let spec: KafkaBusSpec
   private let startup: Startup
 
+  /// Brokers refuse the topics as they have to be.
+  private static let lasting = ["POLICY_VIOLATION", "INVALID_CONFIG", "INVALID_REPLICATION_FACTOR"]
   /// The waits after brokers could not be had.
   private static let waits = [1, 2, 4, 8, 15].map { Duration.seconds($0) }
 
@@ -31,7 +33,7 @@ struct KafkaSharing {
     )
     guard try await prepare(access) else { return }
     let intake = SharedIntake(
-      try KafkaIntake(try access.settings(), loop: loop, observer: access.observer),
+      KafkaIntake(try access.settings(), loop: loop, observer: access.observer),
       EventRouting([], partitions: spec.partitions)
     )
     do { try await serve(intake, access) } catch {
@@ -48,7 +50,7 @@ struct KafkaSharing {
       await front.stop()
       throw error
     }
-    await serve(front, intake, access)
+    try await serve(front, intake, access)
   }
 
   /// Makes what is missing on the brokers, as soon as they can be had.
@@ -59,7 +61,7 @@ struct KafkaSharing {
       do {
         try await KafkaBus.prepare(try access.settings(), loop: access.loop)
         return true
-      } catch let error as KafkaError {
+      } catch let error as KafkaError where !Self.lasting.contains(error.name) {
         access.note(.error, "the bus cannot be had; trying again: \(error)")
       }
       let wait = Self.waits[min(failures, Self.waits.count - 1)]
@@ -89,7 +91,8 @@ struct KafkaSharing {
     _ front: Front,
     _ intake: SharedIntake,
     _ access: KafkaBusAccess
-  ) async {
+  ) async throws {
+    let trouble = try LastingTrouble()
     let owned = OwnedPartitions { [service, startup, spec] partition in
       let share = PartitionShare(
         partition: partition,
@@ -109,7 +112,7 @@ struct KafkaSharing {
           )
         }
       )
-      return PartitionTenure(service, startup, share, spec, access.loop)
+      return PartitionTenure(service, startup, share, spec, access.loop, trouble)
     }
     let watch = ManifestWatch(
       paths: service.configuration.manifests,
@@ -122,7 +125,7 @@ struct KafkaSharing {
     var isStopping = false
     while !isStopping {
       switch await startup.loop.readable(
-        of: [service.stopping, service.reloading, startup.changed.raw]
+        of: [service.stopping, service.reloading, startup.changed.raw, trouble.bell.raw]
       ) {
       case service.reloading: _ = await front.reload()
       case startup.changed.raw: await front.reloadIfChanged()
@@ -136,6 +139,7 @@ struct KafkaSharing {
     await front.stop()
     electing.cancel()
     await electing.value
+    if let error = trouble.error { throw error }
   }
 
   /// Takes part in the election until the task is cancelled; then gives up what it owns.

@@ -1,8 +1,10 @@
+import Engine
 import EventLog
 import KafkaBus
 import KafkaClient
 import Logging
 import Posix
+import Synchronization
 
 /// Runs the installation of one partition for as long as the group leaves it to this process.
 struct PartitionTenure {
@@ -11,6 +13,7 @@ struct PartitionTenure {
   private let share: PartitionShare
   private let spec: KafkaBusSpec
   private let loop: EventLoop
+  private let trouble: LastingTrouble
 
   private static let waits = [3, 3, 5, 10, 15].map { Duration.seconds($0) }
 
@@ -19,15 +22,18 @@ struct PartitionTenure {
     _ startup: Startup,
     _ share: PartitionShare,
     _ spec: KafkaBusSpec,
-    _ loop: EventLoop
+    _ loop: EventLoop,
+    _ trouble: LastingTrouble
   ) {
     self.service = service
     self.startup = startup
     self.share = share
     self.spec = spec
     self.loop = loop
+    self.trouble = trouble
   }
 
+  /// Returns early after telling of what no waiting mends.
   /// - Parameter taken: rung when it is another process's, or when the program stops.
   func run(until taken: Bell) async {
     var failures = 0
@@ -37,6 +43,7 @@ struct PartitionTenure {
         failures = 0
         note(.warning, "the partition has to be read anew")
       } catch {
+        if Self.isLasting(error) { return trouble.tell(error) }
         note(.error, "the partition cannot be run; trying again: \(error)")
       }
       // Whoever was frozen learns meanwhile that it owns the partition no more, and does not shut
@@ -44,6 +51,15 @@ struct PartitionTenure {
       let wait = Self.waits[min(failures, Self.waits.count - 1)]
       failures += 1
       if await isRung(taken, within: wait) { return }
+    }
+  }
+
+  /// Of this machine's folder, or of this version: others may well run the partition.
+  private static func isLasting(_ error: any Error) -> Bool {
+    switch error {
+    case LogError.locked: false
+    case is LogError, is KafkaBusError, is NoteError: true
+    default: false
     }
   }
 
@@ -99,5 +115,21 @@ struct PartitionTenure {
       "\(line)",
       metadata: ["bus": "\(spec.topic)", "partition": "\(share.partition)"]
     )
+  }
+}
+
+/// Why a program cannot go on with its part of a shared bus.
+final class LastingTrouble: Sendable {
+  let bell: Bell
+  private let first = Mutex<(any Error)?>(nil)
+
+  /// - Throws: `SystemError`.
+  init() throws(SystemError) { bell = try Bell() }
+
+  var error: (any Error)? { first.withLock { $0 } }
+
+  func tell(_ error: any Error) {
+    first.withLock { $0 = $0 ?? error }
+    bell.ring()
   }
 }

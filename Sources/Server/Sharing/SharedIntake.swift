@@ -36,8 +36,5 @@ final class SharedIntake: Sendable {
     return copies.count
   }
 
-  /// Whether events can be taken, as far as is known.
-  var isUsable: Bool { get async { await intake.isUsable } }
-
   func close() async { await intake.close() }
 }

@@ -41,11 +41,10 @@ struct SharedWork: Sendable {
   private func again(_ what: String, _ body: () async throws -> Void) async {
     var failures = 0
     while !Task.isCancelled {
-      do {
-        try await body()
-        failures = 0
-      } catch {
+      let began = MonotonicTime.now()
+      do { try await body() } catch {
         if Task.isCancelled || error as? BusError == .closed { return }
+        if MonotonicTime.now() - began > .seconds(60) { failures = 0 }
         logger.error("cannot \(what); trying again", metadata: ["error": "\(error)"])
         await loop.sleep(for: Self.waits[min(failures, Self.waits.count - 1)])
         failures += 1
@@ -133,9 +132,11 @@ struct SharedWork: Sendable {
     }
   }
 
-  /// Outcomes of this partition's own sensors; others came here as copies.
+  /// Outcomes of this partition's own sensors, of which others came here as copies; and notices.
   private func own(_ record: Record) -> Event? {
-    guard case .event(let event) = record.content, event.source == OutcomeEvent.source,
+    guard case .event(let event) = record.content else { return nil }
+    if event.source == OutcomeEvent.noticeSource { return event }
+    guard event.source == OutcomeEvent.source,
       let sensor = OutcomeEvent.trigger(event)?.sensor,
       EventRouting.partition(of: sensor, among: share.partitions) == share.partition
     else { return nil }
