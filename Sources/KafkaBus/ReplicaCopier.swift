@@ -75,7 +75,7 @@ struct ReplicaCopier {
     // Records that nobody needed any longer have left the folder.
     guard let own = try log.record(at: record.position), own != record else { return }
     throw KafkaBusError.mismatch(
-      "record \(record.position) of the folder is not that of \(settings.place): the "
+      "record \(record.position) of the folder is not that of \(settings.replicaName): the "
         + "folder belongs to another bus; use an empty one"
     )
   }

@@ -121,16 +121,20 @@ struct BusCampaignTests {
           if fault == .frozen {
             try waitUntil(seconds: 60, "an owner") { programs.contains { $0.owns } }
           }
-          let victim = programs.first { $0.owns } ?? programs[Int.random(in: 0..<3, using: &random)]
+          let other = Int.random(in: 0..<3, using: &random)
+          let number = programs.firstIndex { $0.owns } ?? other
+          let victim = programs[number]
           switch fault {
           case .killed:
             victim.end(by: SIGKILL)
+            try expel(number, broker)
             try victim.start()
           case .frozen: try freeze(victim, programs, broker, &sent)
           case .cut: broker.cut()
           case .brokerAway: broker.beAway(milliseconds: Int32.random(in: 0...2500, using: &random))
           case .ended:
             #expect(victim.end() == 0, "\(victim.printed)")
+            try expel(number, broker)
             try victim.start()
           }
         }
@@ -208,6 +212,12 @@ struct BusCampaignTests {
     case killed, frozen, cut, brokerAway, ended
   }
 
+  /// Has others own what a silent program owned. The small broker does not notice that it is silent,
+  /// and one that comes back under its name before may leave everybody without a partition.
+  private func expel(_ number: Int, _ broker: SmallBroker) throws {
+    try Tools.foreign("expel", broker.address, "bus", "member-\(number)")
+  }
+
   /// Stops the owner for longer than the session timeout, until another one owns the bus and has
   /// written to it, and lets it go on. The small broker does not notice that a member is silent: it
   /// is told. (Over a restart it would forget who had opened a transactional id, and refuse nobody.)
@@ -222,8 +232,7 @@ struct BusCampaignTests {
     do {
       defer { victim.signal(SIGCONT) }
       _ = poll(nil, 0, 7000)
-      let number = programs.firstIndex { $0 === victim } ?? 0
-      try Tools.foreign("expel", broker.address, "bus", "member-\(number)")
+      try expel(programs.firstIndex { $0 === victim } ?? 0, broker)
       try waitUntil(seconds: 60, "another owner") {
         programs.contains { $0 !== victim && $0.owns }
       }
