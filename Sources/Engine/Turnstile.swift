@@ -3,7 +3,7 @@ import Synchronization
 
 /// Lets one task through at a time, in the order they came, so that what one begins is not seen
 /// half done by another where it waits for I/O.
-final class Turnstile: Sendable {
+package final class Turnstile: Sendable {
   private struct State {
     var isTaken = false
     var waiting = Deque<CheckedContinuation<Void, Never>>()
@@ -11,8 +11,10 @@ final class Turnstile: Sendable {
 
   private let state = Mutex(State())
 
+  package init() {}
+
   /// Waits for its turn; `leave` must follow.
-  func enter() async {
+  package func enter() async {
     await withCheckedContinuation { continuation in
       // Looked at here and not before: an actor may turn to another task until this closure runs.
       let isFree = state.withLock { state in
@@ -24,7 +26,7 @@ final class Turnstile: Sendable {
     }
   }
 
-  func leave() {
+  package func leave() {
     let next = state.withLock { state in
       let next = state.waiting.popFirst()
       state.isTaken = next != nil

@@ -52,9 +52,7 @@ package struct KafkaInbox: Sendable {
       within: .seconds(30)
     )
     switch news {
-    case .messages(let messages):
-      let events = try messages.compactMap { try $0.value.map { try Event(encoded: $0[...]) } }
-      return messages.last.map { Batch(events: events, next: $0.offset + 1) }
+    case .messages(let messages): return try batch(messages)
     case .unreadable(let offset, let error):
       try await consumer.assign([KafkaOffset(place, offset.offset + 1)])
       return Batch(
@@ -73,6 +71,27 @@ package struct KafkaInbox: Sendable {
       )
     case .failed(let error): throw error
     case .assigned, .revoked, .nothing: return nil
+    }
+  }
+
+  /// What is no event is told of and left out; what a newer version wrote is not.
+  private func batch(_ messages: [KafkaMessage]) throws -> Batch? {
+    var events: [Event] = []
+    var none: [Int64] = []
+    for message in messages {
+      do throws(Event.EncodingError) {
+        events.append(try Event(encoded: (message.value ?? [])[...]))
+      } catch {
+        guard error == .malformed else { throw error }
+        none.append(message.offset)
+      }
+    }
+    return messages.last.map { last in
+      var batch = Batch(events: events, next: last.offset + 1)
+      if let first = none.first {
+        batch.gap = "\(none.count) messages are no events, the first one is \(first)"
+      }
+      return batch
     }
   }
 

@@ -15,6 +15,7 @@ package struct KafkaIntake: Sendable {
   private let settings: KafkaSettings
   private let observer: KafkaObserver
   private let producers: KafkaProducers
+  private let loop: EventLoop
 
   /// How long a copy may take to be stored. Senders of requests wait so long.
   private static let patience = Duration.seconds(20)
@@ -39,6 +40,7 @@ package struct KafkaIntake: Sendable {
     client["linger.ms"] = "0"
     self.settings = client
     self.observer = observer
+    self.loop = loop
     producers = KafkaProducers(loop: loop)
   }
 
@@ -56,7 +58,8 @@ package struct KafkaIntake: Sendable {
     }
     let failure = await withTaskGroup(of: (any Error)?.self) { group in
       for record in records {
-        group.addTask {
+        // On the loop they begin in this order, and so they are written.
+        group.addTask(executorPreference: loop) {
           do { _ = try await producers.send(record, settings, observer) } catch { return error }
           return nil
         }

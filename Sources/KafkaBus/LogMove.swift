@@ -20,6 +20,8 @@ package struct LogMove: Sendable {
     case marked
     case written(through: UInt64, of: UInt64)
     case whole
+    /// Of a move that is taken back: nobody may begin on the topic.
+    case apart
   }
 
   package enum Outcome: Equatable, Sendable {
@@ -157,9 +159,11 @@ package struct LogMove: Sendable {
           // Should the next step be the last one, the same command, or a move, goes on from here.
           if case .copy = role {
             try FolderRole.moving(to: settings.replicaName).write(to: folder)
+            try await step(.marked)
           }
           // Nobody may begin on the topic from now on.
           if topic.otherLog == nil { _ = try await writer.commit([settings.entry(.moving)]) }
+          try await step(.apart)
         }
         try FolderRole.alone.write(to: folder)
       }

@@ -59,17 +59,23 @@ package final class Bell: Sendable {
 
 extension EventLoop {
   /// Suspends until one of `counters` (eventfd) counts, empties and returns it. From anywhere.
-  package func readable(of counters: [Int32]) async -> Int32 {
+  /// - Returns: nil when none did within `limit`.
+  package func readable(of counters: [Int32], within limit: Duration? = nil) async -> Int32? {
     await withCheckedContinuation { continuation in
       post { [self] in
         let waits = Waits()
+        waits.timer = limit.map { limit in
+          timer(after: limit) {
+            waits.end()
+            continuation.resume(returning: nil)
+          }
+        }
         for counter in counters {
           do throws(SystemError) {
             let watch = try watch(counter, for: .readable) { _ in
               var count: UInt64 = 0
               guard unsafe read(counter, &count, 8) == 8 else { return }
-              for watch in waits.all { watch.cancel() }
-              waits.all = []
+              waits.end()
               continuation.resume(returning: counter)
             }
             waits.all.append(watch)
@@ -81,5 +87,12 @@ extension EventLoop {
 
   private final class Waits {
     var all: [Watch] = []
+    var timer: Timer?
+
+    func end() {
+      for watch in all { watch.cancel() }
+      all = []
+      timer?.cancel()
+    }
   }
 }

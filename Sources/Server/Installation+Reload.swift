@@ -21,31 +21,24 @@ extension Installation {
   /// Reads the manifests anew and, unless something is wrong with them, puts them in force
   /// between two batches. Otherwise nothing changes. One after the other.
   func reload() async -> Reload {
-    while let reloading { _ = await reloading.value }
-    let task = Task {
-      let reload = await self.reloadNow()
-      self.reloading = nil
-      return reload
-    }
-    reloading = task
-    return await task.value
+    await turnstile.enter()
+    defer { turnstile.leave() }
+    // Its next owner reads them.
+    if hasLeft { return Reload(isDone: true, messages: []) }
+    // Whoever asks for it may give up; it does not stop half way.
+    return await Task { await self.reloadNow() }.value
   }
 
   private func reloadNow() async -> Reload {
     accessLog?.reopen()
     if let kubernetes = startup.kubernetes { return await reload(kubernetes) }
-    let diagnostics = Diagnostics()
-    // Before they are read: what changes meanwhile is noticed.
-    fingerprint = SensorCompiler.reader(Diagnostics()).fingerprint(of: configuration.manifests)
-    let next = parts.builder(diagnostics).build(configuration.manifests)?.part(of: startup.share)
-    var messages = diagnostics.sorted.filter { $0.severity != .info }.map(\.description)
-    guard let next else { return refused(messages) }
-    guard isOnSameBus(next) else { return refused(messages + [Self.otherBus]) }
-    do { try await putInForce(next) } catch {
-      messages.append("\(error)")
-      return refused(messages)
+    let read = parts.read(configuration.manifests, after: plan)
+    fingerprint = read.fingerprint
+    guard let next = read.plan else { return refused(read.messages) }
+    do { try await putInForce(next.part(of: startup.share)) } catch {
+      return refused(read.messages + ["\(error)"])
     }
-    return Reload(isDone: true, messages: messages)
+    return Reload(isDone: true, messages: read.messages)
   }
 
   /// Reads them anew if they hold something else than they did.
@@ -54,8 +47,7 @@ extension Installation {
       _ = await reload()
       return
     }
-    let now = SensorCompiler.reader(Diagnostics()).fingerprint(of: configuration.manifests)
-    if now != fingerprint { _ = await reload() }
+    if parts.fingerprint(of: configuration.manifests) != fingerprint { _ = await reload() }
   }
 
   /// Swaps the plan between two batches, at a position that the log tells.
@@ -82,20 +74,7 @@ extension Installation {
     )
   }
 
-  /// A process cannot leave the bus it runs on.
-  func isOnSameBus(_ next: PlanBuilder.Plan) -> Bool {
-    next.kafkaBus?.fingerprint == plan.kafkaBus?.fingerprint
-  }
-
-  static let otherBus = "the EventBus with kafka was changed; that takes a restart"
-
-  func refused(_ messages: [String]) -> Reload {
-    logger.error(
-      "the manifests were not reloaded; the old ones stay in force",
-      metadata: ["errors": "\(messages.joined(separator: " | "))"]
-    )
-    return Reload(isDone: false, messages: messages)
-  }
+  func refused(_ messages: [String]) -> Reload { .refused(messages, logger) }
 
   private func changed(_ plan: PlanBuilder.Plan) -> Event {
     let data: JSON = [
@@ -115,11 +94,57 @@ extension Installation {
   }
 }
 
+extension PlanBuilder.Plan {
+  /// A process cannot leave the bus it runs on.
+  func isOnSameBus(as other: PlanBuilder.Plan) -> Bool {
+    kafkaBus?.fingerprint == other.kafkaBus?.fingerprint
+  }
+
+  static let otherBus = "the EventBus with kafka was changed; that takes a restart"
+}
+
+extension Parts {
+  /// Manifests as they are now.
+  struct Read {
+    /// nil: they have errors, or name another bus.
+    let plan: PlanBuilder.Plan?
+    /// Errors and warnings.
+    let messages: [String]
+    let fingerprint: Int
+  }
+
+  /// Reads manifests that are to follow those of `current`.
+  func read(_ paths: [String], after current: PlanBuilder.Plan) -> Read {
+    // Before they are read: what changes meanwhile is noticed.
+    let fingerprint = fingerprint(of: paths)
+    let diagnostics = Diagnostics()
+    let plan = builder(diagnostics).build(paths)
+    let messages = diagnostics.sorted.filter { $0.severity != .info }.map(\.description)
+    if let plan, !plan.isOnSameBus(as: current) {
+      let all = messages + [PlanBuilder.Plan.otherBus]
+      return Read(plan: nil, messages: all, fingerprint: fingerprint)
+    }
+    return Read(plan: plan, messages: messages, fingerprint: fingerprint)
+  }
+
+  func fingerprint(of paths: [String]) -> Int {
+    SensorCompiler.reader(Diagnostics()).fingerprint(of: paths)
+  }
+}
+
 /// What came of reading the manifests anew.
 struct Reload: Sendable {
   let isDone: Bool
   /// Errors and warnings, each with its place.
   let messages: [String]
+
+  static func refused(_ messages: [String], _ logger: Logger) -> Reload {
+    logger.error(
+      "the manifests were not reloaded; the old ones stay in force",
+      metadata: ["errors": "\(messages.joined(separator: " | "))"]
+    )
+    return Reload(isDone: false, messages: messages)
+  }
 
   var json: JSON {
     ["reloaded": .bool(isDone), "messages": .array(messages.map { .string($0) })]

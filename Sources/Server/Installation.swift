@@ -30,25 +30,29 @@ actor Installation {
   private let sourceLoop: EventLoop
   let works: SourceWorks
   private let report: @Sendable (String) -> Void
-  let metrics = Metrics()
+  let metrics: Metrics
   let instruments: Instruments
   var plan: PlanBuilder.Plan
   /// What the manifests held when they were read last.
   var fingerprint: Int
-  /// The reload under way.
-  var reloading: Task<Reload, Never>?
+  /// One reload at a time.
+  let turnstile = Turnstile()
   let ports: Ports
   let startup: Startup
   private(set) var console: HTTPServer?
   /// The work for a partition of a shared bus.
   var shared: Task<Void, Never>?
+  /// The partition is another process's from here on.
+  var hasLeft = false
   private var control: HTTPServer?
   private var pushes: HTTPServer?
   let pushRoutes = PortRoutes([])
 
-  /// Opens the log and recovers; nothing is listened to or fired yet.
-  /// - Throws: `Server.Refused`, `LogError`, `SystemError`, `BusError` or `NoteError`.
+  /// Recovers; nothing is listened to or fired yet.
+  /// - Throws: `Server.Refused`, `SystemError`, `BusError` or `NoteError`; then `ground` is still the
+  ///   caller's.
   init(
+    _ ground: Groundwork,
     _ configuration: Server.Configuration,
     _ logger: Logger,
     _ startup: Startup,
@@ -62,44 +66,16 @@ actor Installation {
     ownLimits = startup.share?.limits ?? configuration.ownLimits
     let limits = configuration.portLimits(ownLimits)
     accessLog = startup.share == nil ? try configuration.openAccessLog(logger) : nil
-    let instruments = Instruments(in: metrics)
-    self.instruments = instruments
-    var logConfiguration = EventLog.Configuration()
-    logConfiguration.hooks.synced = { records, _, took in
-      instruments.batchRecords.observe(Double(records))
-      instruments.syncSeconds.observe(took.inSeconds)
-    }
-    logConfiguration.hooks.damaged = {
-      logger.error("damage in the log", metadata: ["damage": "\($0)"])
-    }
-    logConfiguration.hooks.troubled = {
-      logger.error("trouble with the log", metadata: ["error": "\($0)"])
-    }
-    logConfiguration.hooks.released = {
-      logger.info("old segments were removed", metadata: ["segments": "\($0)", "bytes": "\($1)"])
-    }
+    metrics = ground.metrics
+    instruments = ground.instruments
+    log = ground.log
+    let (instruments, recovery, settings) = (ground.instruments, ground.recovery, ground.settings)
     let kubernetes = startup.kubernetes
-    let settings =
-      await kubernetes?.logSettings() ?? LogSettings.read(configuration.manifests)
-    logConfiguration.apply(settings)
-    logConfiguration.hooks.pressed = { figures in
-      let held = figures.heldBytes.sorted { $0.value > $1.value }.map { "\($0.key): \($0.value)" }
-      logger.warning(
-        "the log has reached half of its limit",
-        metadata: [
-          "bytes": "\(figures.bytes)", "limit": "\(figures.maxBytes)",
-          "heldBytes": "\(held.joined(separator: ", "))",
-        ]
-      )
-    }
-    let (log, recovery) = try await startup.open(configuration.data + "/log", logConfiguration)
-    self.log = log
     if !FolderDisk.isDurable {
       report("BUILT WITHOUT SYNC, for measurements: a crash loses events")
     }
     if recovery.cutBytes > 0 { report("cut a torn tail of \(recovery.cutBytes) bytes") }
     for damage in recovery.damages { report("damage in the log: \(damage)") }
-    let engineLoop = try EventLoop(name: "engine")
     loops = try startup.share?.loops ?? Self.makeLoops()
     ports = Ports(
       configuration,
@@ -111,13 +87,13 @@ actor Installation {
       logger,
       report: report
     )
-    sourceLoop = try EventLoop(name: "sources")
+    sourceLoop = ground.sourceLoop
     works = SourceWorks(sourceLoop)
-    let http = try HTTPClient()
+    let http = ground.http
     var parts = Parts(
       secrets: secrets,
       bus: log,
-      loop: engineLoop,
+      loop: ground.engineLoop,
       sourceLoop: sourceLoop,
       kafka: KafkaProducers(loop: sourceLoop),
       http: http,
@@ -129,7 +105,7 @@ actor Installation {
       cluster: ClusterAccess(
         kubeconfig: configuration.kubeconfig,
         http: http,
-        loop: engineLoop,
+        loop: ground.engineLoop,
         report: { logger.warning("the cluster", metadata: ["message": "\($0)"]) }
       ),
       compat: configuration.compat
@@ -144,12 +120,12 @@ actor Installation {
     if let holdFor = settings.holdFor { engineConfiguration.holdFor = holdFor }
     if let age = settings.deadLetterAge { engineConfiguration.deadLetterAge = age }
     if let count = settings.deadLettersMax { engineConfiguration.deadLettersMax = count }
-    engineConfiguration.upkeepInterval = logConfiguration.upkeepInterval
+    engineConfiguration.upkeepInterval = ground.upkeepInterval
     engine = Engine(
       bus: log,
       places: parts.places,
       plan: plan.engine,
-      loop: engineLoop,
+      loop: ground.engineLoop,
       configuration: engineConfiguration,
       observer: EngineObserver(counting: instruments),
       logger: logger,

@@ -9,13 +9,32 @@ import Posix
 struct KafkaBusAccess: Sendable {
   let spec: KafkaBusSpec
   /// The one that is opened where the work is shared.
-  var partition = 0
+  var partition: Int
   let secrets: FolderSecrets
   /// Serves the clients.
   let loop: EventLoop
   let logger: Logger
   /// Rung when the bus can be written to no more.
   let lost: Bell
+
+  /// - Parameters:
+  ///   - secrets: the folder of secrets.
+  ///   - loop: must run for as long as what is opened.
+  /// - Throws: `SystemError`.
+  init(
+    _ spec: KafkaBusSpec,
+    partition: Int = 0,
+    secrets: String,
+    loop: EventLoop,
+    logger: Logger
+  ) throws(SystemError) {
+    self.spec = spec
+    self.partition = partition
+    self.secrets = FolderSecrets(folder: secrets)
+    self.loop = loop
+    self.logger = logger
+    lost = try Bell()
+  }
 
   /// - Throws: `SecretError`.
   func settings() throws(SecretError) -> KafkaBus.Settings {

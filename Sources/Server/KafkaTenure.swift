@@ -11,9 +11,6 @@ struct KafkaTenure {
   private let spec: KafkaBusSpec
   private let startup: Startup
 
-  /// The waits after brokers could not be had.
-  private static let waits = [1, 2, 4, 8, 15].map { Duration.seconds($0) }
-
   init(_ service: Service, _ spec: KafkaBusSpec, _ startup: Startup) {
     (self.service, self.spec, self.startup) = (service, spec, startup)
   }
@@ -23,42 +20,28 @@ struct KafkaTenure {
   func run() async throws {
     let loop = try EventLoop(name: "bus")
     defer { loop.stop() }
-    var failures = 0
+    var backoff = Backoff()
     while true {
-      let access = KafkaBusAccess(
-        spec: spec,
-        secrets: FolderSecrets(folder: service.configuration.secrets),
+      let access = try KafkaBusAccess(
+        spec,
+        secrets: service.configuration.secrets,
         loop: loop,
-        logger: service.logger,
-        lost: try Bell()
+        logger: service.logger
       )
       do {
         let end = try await round(access)
         guard end == .lost else { return }
-        failures = 0
+        backoff.reset()
         service.report("the bus is another process's, or has to be read anew: standing by")
       } catch let error where error is KafkaError || error is KafkaTransactionError {
         access.note(.error, "the bus cannot be had; trying again: \(error)")
       }
-      let wait = Self.waits[min(failures, Self.waits.count - 1)]
-      failures += 1
-      if try await !sleeps(for: wait) { return }
+      if await service.stops(within: backoff.next(), on: startup.loop) { return }
     }
-  }
-
-  /// False when the program is to stop meanwhile.
-  private func sleeps(for wait: Duration) async throws -> Bool {
-    let waker = try Bell()
-    let task = Task { [loop = startup.loop] in
-      await loop.sleep(for: wait)
-      waker.ring()
-    }
-    defer { task.cancel() }
-    return await firstOf(waker) == waker.raw
   }
 
   /// Waits for a bell or for the end of the program. Manifests are read when the bus is won.
-  private func firstOf(_ bells: Bell...) async -> Int32 {
+  private func firstOf(_ bells: Bell...) async -> Int32? {
     while true {
       let found = await startup.loop.readable(
         of: bells.map(\.raw) + [service.stopping, service.reloading]

@@ -87,12 +87,11 @@ private struct Migration {
     self.options = options
     self.report = report
     folder = options.data + "/log"
-    access = KafkaBusAccess(
-      spec: bus,
-      secrets: FolderSecrets(folder: options.secrets),
+    access = try KafkaBusAccess(
+      bus,
+      secrets: options.secrets,
       loop: try EventLoop(name: "bus"),
-      logger: logger,
-      lost: try Bell()
+      logger: logger
     )
     var log = EventLog.Configuration()
     log.apply(LogSettings.read(options.manifests))
@@ -193,6 +192,7 @@ private final class Progress: Sendable {
       }
       if isNews { report("written: up to record \(last) of \(end)") }
     case .whole: report("the topic \(topic) is whole")
+    case .apart: report("no program begins on the topic \(topic) from here on")
     }
   }
 }

@@ -20,7 +20,14 @@ struct Service: Sendable {
   /// - Parameter lost: rung when the bus can be written to no more.
   /// - Throws: what `Installation` does when it cannot start.
   func run(_ startup: Startup, lost: Bell) async throws -> End {
-    let installation = try await Installation(configuration, logger, startup, report: report)
+    let ground = try await Groundwork(configuration, logger, startup)
+    let installation: Installation
+    do {
+      installation = try await Installation(ground, configuration, logger, startup, report: report)
+    } catch {
+      await ground.abandon()
+      throw error
+    }
     do { try await installation.start() } catch {
       await installation.stop()
       throw error
@@ -52,5 +59,17 @@ struct Service: Sendable {
     if end != .lost { report("shutting down") }
     await installation.stop()
     return end ?? .stopped
+  }
+}
+
+extension Service {
+  /// Whether the program is to stop before `wait` is over. Manifests need not be read anew meanwhile.
+  func stops(within wait: Duration, on loop: EventLoop) async -> Bool {
+    let deadline = MonotonicTime.now() + wait
+    while true {
+      let left = max(.zero, deadline - MonotonicTime.now())
+      let found = await loop.readable(of: [stopping, reloading], within: left)
+      if found != reloading { return found == stopping }
+    }
   }
 }

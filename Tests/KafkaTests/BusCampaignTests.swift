@@ -16,19 +16,7 @@ private func busManifests(_ broker: String, _ name: String) -> String {
     of: "session.timeout.ms: 6000",
     with: "session.timeout.ms: 6000, group.instance.id: reader"
   )
-  let instance = name.isEmpty ? "" : ", group.instance.id: \(name)"
-  return """
-    apiVersion: argoproj.io/v1alpha1
-    kind: EventBus
-    metadata: {name: default}
-    spec:
-      kafka:
-        url: \(broker)
-        topic: bus
-        signalbox: {sessionTimeout: 6s, librdkafka: {reconnect.backoff.max.ms: 500\(instance)}}
-    ---
-
-    """ + others
+  return busManifest(broker, name: name) + others
 }
 
 /// librdkafka's brokers in this process, which notice when a member is silent. They have no disk to

@@ -80,6 +80,27 @@ final class KafkaInstallation {
   func messages() throws -> [Event] { try events().filter { $0.type == "kafka" } }
 }
 
+/// An EventBus on the topic `bus`, in front of other manifests.
+/// - Parameter name: a name for the member of its group; empty: none.
+func busManifest(_ broker: String, name: String, partitions: Int = 1) -> String {
+  let instance = name.isEmpty ? "" : ", group.instance.id: \(name)"
+  return """
+    apiVersion: argoproj.io/v1alpha1
+    kind: EventBus
+    metadata: {name: default}
+    spec:
+      kafka:
+        url: \(broker)
+        topic: bus
+        signalbox:
+          partitions: \(partitions)
+          sessionTimeout: 6s
+          librdkafka: {reconnect.backoff.max.ms: 500\(instance)}
+    ---
+
+    """
+}
+
 /// A source of one topic, and a sensor that writes each of its messages to another.
 func copyManifests(
   _ broker: String,

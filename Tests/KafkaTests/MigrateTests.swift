@@ -47,20 +47,7 @@ private struct MigrateManifests {
 
   var embedded: String { copies + later("{suspend: true}") }
 
-  var onKafka: String {
-    """
-    apiVersion: argoproj.io/v1alpha1
-    kind: EventBus
-    metadata: {name: default}
-    spec:
-      kafka:
-        url: \(broker)
-        topic: bus
-        signalbox: {sessionTimeout: 6s, librdkafka: {group.instance.id: one}}
-    ---
-
-    """ + copies + later("{}")
-  }
+  var onKafka: String { busManifest(broker, name: "one") + copies + later("{}") }
 }
 
 /// A data folder that a program used, and `signalbox migrate` on it.

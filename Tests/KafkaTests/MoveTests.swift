@@ -161,6 +161,56 @@ private struct Ended: Error {}
     return isEnded
   }
 
+  @Test("taken back and ended behind any step, it is taken back or moved by the next try")
+  func undoneSteps() async throws {
+    try await withBus { rig, folder in
+      // Shut out, marked, apart.
+      for steps in 1...3 {
+        for isMovedOn in [true, false] {
+          let rig = try await rig.with(topic: "bus-\(steps)-\(isMovedOn)")
+          let path = "\(folder)/\(steps)-\(isMovedOn)"
+          let records = try await fill(path + "/old", 0..<20)
+          _ = try await rig.move(path + "/old").run()
+          let done = Counter(0)
+          await expectFailure("Ended") {
+            let move = rig.move(path + "/old") { _ in
+              if done.add(1) + 1 == steps { throw Ended() }
+            }
+            _ = try await move.undo()
+          }
+          #expect(done.value == steps)
+          if isMovedOn {
+            _ = try await rig.move(path + "/old").run()
+            #expect(try await rig.found(path + "/new") == records)
+            #expect(try await rig.found(path + "/old") == records)
+          } else {
+            #expect(try await rig.move(path + "/old").undo())
+            let (log, _) = try EventLog.open(folder: path + "/old")
+            #expect(try everything(log) == records)
+            await log.close()
+            await expectFailure("holds a part of a log") { _ = try await rig.open(path + "/new") }
+          }
+        }
+      }
+    }
+  }
+
+  @Test("a folder that is not the one that was moved is not taken back")
+  func undoneElsewhere() async throws {
+    try await withBus { rig, folder in
+      let records = try await fill(folder + "/old", 0..<20)
+      _ = try await rig.move(folder + "/old").run()
+      // A copy that knows only a beginning.
+      let (log, _) = try EventLog.open(folder: folder + "/other")
+      try await log.copy(Array(records.prefix(5)))
+      await log.close()
+      try FolderRole.copy(of: "the topic \(rig.settings.topic)").write(to: folder + "/other")
+      await expectFailure("is not the one that was moved there", "holds records up to 5,") {
+        _ = try await rig.move(folder + "/other").undo()
+      }
+    }
+  }
+
   @Test("of a log whose first segments are gone it moves what is left, under the same positions")
   func gaps() async throws {
     try await withBus { rig, folder in

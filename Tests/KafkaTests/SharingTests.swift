@@ -14,20 +14,7 @@ private func sharedManifests(
   name: String,
   sensors: Int
 ) -> String {
-  let instance = name.isEmpty ? "" : ", group.instance.id: \(name)"
-  let head = """
-    apiVersion: argoproj.io/v1alpha1
-    kind: EventBus
-    metadata: {name: default}
-    spec:
-      kafka:
-        url: \(broker)
-        topic: bus
-        signalbox:
-          partitions: 3
-          sessionTimeout: 6s
-          librdkafka: {reconnect.backoff.max.ms: 500\(instance)}
-    ---
+  let source = """
     apiVersion: argoproj.io/v1alpha1
     kind: EventSource
     metadata: {name: hooks}
@@ -39,7 +26,7 @@ private func sharedManifests(
           method: POST
           signalbox: {deduplicateBy: {header: X-Event-ID}}
     """
-  return head
+  return busManifest(broker, name: name, partitions: 3) + source
     + (0..<sensors).flatMap { number in
       [
         sensor("first-\(number)", "hooks", "any", "out", broker),
@@ -259,6 +246,28 @@ struct SharingTests {
         let failure = #expect(throws: Failure.self) { try KafkaInstallation(folder, manifests) }
         #expect(failure?.description.contains(words) == true, "\(failure?.description ?? "")")
       }
+    }
+  }
+
+  @Test("a partition that moves while manifests are broken runs once they are mended")
+  func brokenManifests() async throws {
+    try await withTemporaryFolder { folder in
+      let bench = try Bench(folder)
+      try waitUntil(seconds: 60, "owners: \(bench.programs.map(\.printed))") {
+        Set(bench.programs.flatMap { Self.owned($0) }) == [0, 1, 2]
+      }
+      let victim = try #require(bench.programs.firstIndex { !Self.owned($0).isEmpty })
+      let others = bench.programs.indices.filter { $0 != victim }.map { bench.programs[$0] }
+      let paths = others.map { $0.folder + "/manifests/broken.yaml" }
+      for path in paths { try Files.writeDurably(Array("kind: nonsense\n".utf8), to: path) }
+      bench.programs[victim].end(by: SIGKILL)
+      try bench.expel(victim)
+      try waitUntil(seconds: 60, "a partition that cannot be run: \(others.map(\.printed))") {
+        others.contains { $0.printed.contains("the partition cannot be run; trying again") }
+      }
+      for path in paths { try Files.remove(path) }
+      try bench.send(10)
+      try bench.check("manifests mended")
     }
   }
 

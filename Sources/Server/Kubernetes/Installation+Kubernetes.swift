@@ -9,7 +9,9 @@ extension Installation {
     while true {
       let load = await kubernetes.load(parts, refusedPorts: refused)
       guard let next = load.plan else { return self.refused(load.messages) }
-      guard isOnSameBus(next) else { return self.refused(load.messages + [Self.otherBus]) }
+      guard next.isOnSameBus(as: plan) else {
+        return self.refused(load.messages + [PlanBuilder.Plan.otherBus])
+      }
       let isListening = next.routesByPort.allSatisfy { ports.listens(on: $0.0) }
       if isListening, !kubernetes.isNews(load) {
         await kubernetes.settle(load, instruments)

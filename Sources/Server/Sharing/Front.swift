@@ -35,8 +35,8 @@ actor Front {
   private var plan: PlanBuilder.Plan
   private var fingerprint: Int
   private var servers: [HTTPServer] = []
-  /// The reload under way.
-  private var reloading: Task<Reload, Never>?
+  /// One reload at a time.
+  private let turnstile = Turnstile()
 
   /// - Throws: `Server.Refused`, `LogError.locked` or `SystemError`.
   init(
@@ -86,7 +86,7 @@ actor Front {
     )
     parts.intake = intake
     self.parts = parts
-    fingerprint = SensorCompiler.reader(Diagnostics()).fingerprint(of: configuration.manifests)
+    fingerprint = parts.fingerprint(of: configuration.manifests)
     let builder = parts.builder(Diagnostics())
     guard let plan = builder.build(configuration.manifests, checksMeaning: false) else {
       throw Server.Refused()
@@ -96,7 +96,7 @@ actor Front {
     metrics.showBodies(own)
     metrics.gauge(
       "signalbox_partitions_owned",
-      help: "Partitions of the bus that this process owns."
+      help: "Partitions of the bus that run in this process."
     ) { [figures] in Double(figures.all.count) }
     ProcessNumbers.register(in: metrics)
   }
@@ -155,29 +155,21 @@ actor Front {
   /// Reads the manifests anew and puts them in force here and in all partitions; or nowhere, when
   /// something is wrong with them. One after the other.
   func reload() async -> Reload {
-    while let reloading { _ = await reloading.value }
-    let task = Task {
-      let reload = await self.reloadNow()
-      self.reloading = nil
-      return reload
-    }
-    reloading = task
-    return await task.value
+    await turnstile.enter()
+    defer { turnstile.leave() }
+    // Whoever asks for it may give up; it does not stop half way.
+    return await Task { await self.reloadNow() }.value
   }
 
   private func reloadNow() async -> Reload {
     accessLog?.reopen()
-    let diagnostics = Diagnostics()
-    fingerprint = SensorCompiler.reader(Diagnostics()).fingerprint(of: configuration.manifests)
-    let next = parts.builder(diagnostics).build(configuration.manifests)
-    var messages = diagnostics.sorted.filter { $0.severity != .info }.map(\.description)
-    guard let next else { return refused(messages) }
-    guard next.kafkaBus?.fingerprint == plan.kafkaBus?.fingerprint else {
-      return refused(messages + [Installation.otherBus])
-    }
+    let read = parts.read(configuration.manifests, after: plan)
+    fingerprint = read.fingerprint
+    var messages = read.messages
+    guard let next = read.plan else { return .refused(messages, logger) }
     let opened: [Int: Ports.Listener]
     do throws(PortFailure) { opened = try await ports.open(next.routesByPort) } catch {
-      return refused(messages + ["\(error)"])
+      return .refused(messages + ["\(error)"], logger)
     }
     // Sensors are there before events are sent to them, and that before there are new events.
     var isDone = true
@@ -195,16 +187,7 @@ actor Front {
 
   /// Reads them anew if they hold something else than they did.
   func reloadIfChanged() async {
-    let now = SensorCompiler.reader(Diagnostics()).fingerprint(of: configuration.manifests)
-    if now != fingerprint { _ = await reload() }
-  }
-
-  private func refused(_ messages: [String]) -> Reload {
-    logger.error(
-      "the manifests were not reloaded; the old ones stay in force",
-      metadata: ["errors": "\(messages.joined(separator: " | "))"]
-    )
-    return Reload(isDone: false, messages: messages)
+    if parts.fingerprint(of: configuration.manifests) != fingerprint { _ = await reload() }
   }
 
   /// Takes no more requests and finishes those that were accepted.

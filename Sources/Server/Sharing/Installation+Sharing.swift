@@ -22,8 +22,10 @@ extension Installation {
   func leave() async {
     guard let share = startup.share else { return }
     share.figures.put(nil, of: share.partition)
-    // It must not put sources to work in what has stopped.
-    if let reloading { _ = await reloading.value }
+    // A reload must not put sources to work in what has stopped.
+    await turnstile.enter()
+    hasLeft = true
+    turnstile.leave()
     shared?.cancel()
     await shared?.value
   }

@@ -12,8 +12,6 @@ struct KafkaSharing {
 
   /// Brokers refuse the topics as they have to be.
   private static let lasting = ["POLICY_VIOLATION", "INVALID_CONFIG", "INVALID_REPLICATION_FACTOR"]
-  /// The waits after brokers could not be had.
-  private static let waits = [1, 2, 4, 8, 15].map { Duration.seconds($0) }
 
   init(_ service: Service, _ spec: KafkaBusSpec, _ startup: Startup) {
     (self.service, self.spec, self.startup) = (service, spec, startup)
@@ -24,12 +22,11 @@ struct KafkaSharing {
   func run() async throws {
     let loop = try EventLoop(name: "bus")
     defer { loop.stop() }
-    let access = KafkaBusAccess(
-      spec: spec,
-      secrets: FolderSecrets(folder: service.configuration.secrets),
+    let access = try KafkaBusAccess(
+      spec,
+      secrets: service.configuration.secrets,
       loop: loop,
-      logger: service.logger,
-      lost: try Bell()
+      logger: service.logger
     )
     guard try await prepare(access) else { return }
     let intake = SharedIntake(
@@ -56,7 +53,7 @@ struct KafkaSharing {
   /// Makes what is missing on the brokers, as soon as they can be had.
   /// - Returns: false when the program is to stop meanwhile.
   private func prepare(_ access: KafkaBusAccess) async throws -> Bool {
-    var failures = 0
+    var backoff = Backoff()
     while true {
       do {
         try await KafkaBus.prepare(try access.settings(), loop: access.loop)
@@ -64,24 +61,7 @@ struct KafkaSharing {
       } catch let error as KafkaError where !Self.lasting.contains(error.name) {
         access.note(.error, "the bus cannot be had; trying again: \(error)")
       }
-      let wait = Self.waits[min(failures, Self.waits.count - 1)]
-      failures += 1
-      if try await stops(within: wait) { return false }
-    }
-  }
-
-  private func stops(within wait: Duration) async throws -> Bool {
-    let waker = try Bell()
-    let task = Task { [loop = startup.loop] in
-      await loop.sleep(for: wait)
-      waker.ring()
-    }
-    defer { task.cancel() }
-    while true {
-      let found = await startup.loop.readable(
-        of: [waker.raw, service.stopping, service.reloading]
-      )
-      if found != service.reloading { return found == service.stopping }
+      if await service.stops(within: backoff.next(), on: startup.loop) { return false }
     }
   }
 
@@ -93,7 +73,7 @@ struct KafkaSharing {
     _ access: KafkaBusAccess
   ) async throws {
     let trouble = try LastingTrouble()
-    let owned = OwnedPartitions { [service, startup, spec] partition in
+    let owned = OwnedPartitions(trouble) { [service, startup, spec] partition in
       let share = PartitionShare(
         partition: partition,
         partitions: spec.partitions,
@@ -144,7 +124,7 @@ struct KafkaSharing {
 
   /// Takes part in the election until the task is cancelled; then gives up what it owns.
   private func elect(_ owned: OwnedPartitions, _ access: KafkaBusAccess) async {
-    var failures = 0
+    var backoff = Backoff()
     while !Task.isCancelled {
       do {
         let election = try KafkaElection(
@@ -152,7 +132,7 @@ struct KafkaSharing {
           loop: access.loop,
           observer: access.observer
         )
-        let failure = await member(election, owned) { failures = 0 }
+        let failure = await member(election, owned) { backoff.reset() }
         await owned.end()
         await election.leave()
         guard let failure else { return }
@@ -160,9 +140,7 @@ struct KafkaSharing {
       } catch {
         access.note(.error, "cannot join the group of the bus; trying again: \(error)")
       }
-      let wait = Self.waits[min(failures, Self.waits.count - 1)]
-      failures += 1
-      await startup.loop.sleep(for: wait)
+      await startup.loop.sleep(for: backoff.next())
     }
   }
 
@@ -193,15 +171,21 @@ struct KafkaSharing {
 
 /// The partitions that run here, each a task.
 actor OwnedPartitions {
+  private let trouble: LastingTrouble
   private let tenure: @Sendable (Int) -> PartitionTenure
   private var running: [Int: (taken: Bell, task: Task<Void, Never>)] = [:]
   /// Those that end, by partition: the folder is in use until then.
   private var ending: [Int: Task<Void, Never>] = [:]
 
-  init(_ tenure: @escaping @Sendable (Int) -> PartitionTenure) { self.tenure = tenure }
+  init(_ trouble: LastingTrouble, _ tenure: @escaping @Sendable (Int) -> PartitionTenure) {
+    self.trouble = trouble
+    self.tenure = tenure
+  }
 
   func begin(_ partition: Int) {
-    guard running[partition] == nil, let taken = try? Bell() else { return }
+    guard running[partition] == nil else { return }
+    let taken: Bell
+    do throws(SystemError) { taken = try Bell() } catch { return trouble.tell(error) }
     let before = ending[partition]
     let tenure = tenure(partition)
     let task = Task {

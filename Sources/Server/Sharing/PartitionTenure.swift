@@ -15,8 +15,6 @@ struct PartitionTenure {
   private let loop: EventLoop
   private let trouble: LastingTrouble
 
-  private static let waits = [3, 3, 5, 10, 15].map { Duration.seconds($0) }
-
   init(
     _ service: Service,
     _ startup: Startup,
@@ -36,21 +34,19 @@ struct PartitionTenure {
   /// Returns early after telling of what no waiting mends.
   /// - Parameter taken: rung when it is another process's, or when the program stops.
   func run(until taken: Bell) async {
-    var failures = 0
+    // Whoever was frozen learns in the first wait that it owns the partition no more, and does not
+    // shut out who does.
+    var backoff = Backoff([3, 3, 5, 10, 15])
     while true {
       do {
         guard try await round(until: taken) == .lost else { return }
-        failures = 0
+        backoff.reset()
         note(.warning, "the partition has to be read anew")
       } catch {
         if Self.isLasting(error) { return trouble.tell(error) }
         note(.error, "the partition cannot be run; trying again: \(error)")
       }
-      // Whoever was frozen learns meanwhile that it owns the partition no more, and does not shut
-      // out who does.
-      let wait = Self.waits[min(failures, Self.waits.count - 1)]
-      failures += 1
-      if await isRung(taken, within: wait) { return }
+      if await startup.loop.readable(of: [taken.raw], within: backoff.next()) != nil { return }
     }
   }
 
@@ -63,24 +59,13 @@ struct PartitionTenure {
     }
   }
 
-  private func isRung(_ bell: Bell, within wait: Duration) async -> Bool {
-    guard let waker = try? Bell() else { return true }
-    let task = Task { [loop = startup.loop] in
-      await loop.sleep(for: wait)
-      waker.ring()
-    }
-    defer { task.cancel() }
-    return await startup.loop.readable(of: [bell.raw, waker.raw]) == bell.raw
-  }
-
   private func round(until taken: Bell) async throws -> Service.End {
-    let access = KafkaBusAccess(
-      spec: spec,
+    let access = try KafkaBusAccess(
+      spec,
       partition: share.partition,
-      secrets: FolderSecrets(folder: service.configuration.secrets),
+      secrets: service.configuration.secrets,
       loop: loop,
-      logger: service.logger,
-      lost: try Bell()
+      logger: service.logger
     )
     var configuration = service.configuration
     configuration.data += "/partition-\(share.partition)"

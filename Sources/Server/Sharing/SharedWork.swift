@@ -20,7 +20,6 @@ struct SharedWork: Sendable {
   /// How far each of the two has come is noted on the log, like the places of sources.
   private static let inbox = name("inbox")
   private static let outcomes = name("outcomes")
-  private static let waits = [1, 2, 4, 8, 15].map { Duration.seconds($0) }
   /// Records of the log read at once, and after how many a place is noted although nothing was passed.
   private static let batch = 512
   private static let noteEvery = 5000
@@ -39,15 +38,14 @@ struct SharedWork: Sendable {
 
   /// Goes on after what waiting may mend.
   private func again(_ what: String, _ body: () async throws -> Void) async {
-    var failures = 0
+    var backoff = Backoff()
     while !Task.isCancelled {
       let began = MonotonicTime.now()
-      do { try await body() } catch {
+      do { return try await body() } catch {
         if Task.isCancelled || error as? BusError == .closed { return }
-        if MonotonicTime.now() - began > .seconds(60) { failures = 0 }
+        if MonotonicTime.now() - began > .seconds(60) { backoff.reset() }
         logger.error("cannot \(what); trying again", metadata: ["error": "\(error)"])
-        await loop.sleep(for: Self.waits[min(failures, Self.waits.count - 1)])
-        failures += 1
+        await loop.sleep(for: backoff.next())
       }
     }
   }
