@@ -38,6 +38,7 @@ extension Engine {
     }
     while true {
       if flow.isSuspended { return hold(.suspend) }
+      if plan.isRefused(trigger) { return hold(.refused) }
       let now = clock()
       if let rate = flow.rate {
         let earliest = rate.earliest(after: state.rates[trigger], now: now)

@@ -18,9 +18,9 @@ extension Engine {
     let result: JSON
   }
 
-  /// Takes up what an earlier run of the program started.
+  /// Takes up what an earlier run of the program started, as far as its triggers are there.
   func followStarted() {
-    for (_, lane) in state.lanes {
+    for (trigger, lane) in state.lanes where !plan.isRefused(trigger) {
       for (id, followed) in lane.followed where followers[id] == nil {
         let intent = followed.entry.intent
         followers[id] = Task {

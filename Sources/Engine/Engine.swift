@@ -222,6 +222,7 @@ package actor Engine {
     self.plan = plan
     // A sensor that came back goes on where it was.
     if let cursor = state.cursor, let read = readThrough, cursor < read { readThrough = cursor }
+    followStarted()
     for trigger in Array(state.lanes.keys) { pump(trigger) }
     armTicker()
   }

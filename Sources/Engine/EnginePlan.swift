@@ -148,14 +148,18 @@ package struct EnginePlan: Sendable {
   package let triggers: [TriggerID: TriggerPlan]
   /// What sensors elsewhere wait for.
   fileprivate let awaitedElsewhere: Set<EventKey>
+  /// Sensors that are in the manifests and cannot be in force now: their firings wait.
+  package var refused: Set<SensorID>
 
   package init(
     sensors: [SensorPlan],
     triggers: [TriggerPlan],
-    awaitedElsewhere: Set<EventKey> = []
+    awaitedElsewhere: Set<EventKey> = [],
+    refused: Set<SensorID> = []
   ) {
     interlocking = Interlocking(sensors)
     self.awaitedElsewhere = awaitedElsewhere
+    self.refused = refused
     self.triggers = Dictionary(triggers.map { ($0.id, $0) }) { _, last in last }
   }
 }
@@ -164,6 +168,11 @@ extension EnginePlan {
   /// Whether some sensor waits for events of `key`.
   func isAwaited(_ key: EventKey) -> Bool {
     interlocking.isAwaited(key) || awaitedElsewhere.contains(key)
+  }
+
+  /// Whether a trigger cannot act now although it may again.
+  func isRefused(_ trigger: TriggerID) -> Bool {
+    triggers[trigger] == nil && refused.contains(trigger.sensor)
   }
 }
 

@@ -66,6 +66,8 @@ package struct RateLimit: Equatable, Sendable {
 package struct Hold: Equatable, Sendable {
   package enum Kind: String, Sendable, CaseIterable {
     case rateLimit, delay, suspend, concurrency
+    /// Its sensor has an error and is not in force.
+    case refused
   }
 
   package let kind: Kind

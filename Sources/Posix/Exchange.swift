@@ -3,8 +3,13 @@ import Glibc
 extension Socket {
   /// Sends bytes to a port of this machine and reads the answer until its end, blocking; for the
   /// command line.
-  package static func exchange(_ bytes: [UInt8], port: Int) throws(SystemError) -> [UInt8] {
-    let subject = "127.0.0.1:\(port)"
+  /// - Parameter loopback: which one of the addresses 127.0.0.0/24.
+  package static func exchange(
+    _ bytes: [UInt8],
+    port: Int,
+    loopback: UInt8 = 1
+  ) throws(SystemError) -> [UInt8] {
+    let subject = "127.0.0.\(loopback):\(port)"
     let raw = try retryingInterrupts("socket", subject) {
       socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     }
@@ -12,7 +17,7 @@ extension Socket {
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_port = UInt16(truncatingIfNeeded: port).bigEndian
-    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    address.sin_addr.s_addr = (0x7f00_0000 | UInt32(loopback)).bigEndian
     let code = unsafe withUnsafePointer(to: &address) { pointer in
       unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
         unsafe connect(raw, $0, socklen_t(MemoryLayout<sockaddr_in>.size))

@@ -26,14 +26,8 @@ struct Console: RequestHandler {
       return .answer(.text(200, "\(engine.lag(at: .now()).inSeconds) seconds behind"))
     case "/readyz":
       if let failure = log.failure { return .answer(.text(503, "the log failed: \(failure)")) }
-      if let readiness = contact?.readiness, !readiness.note.isEmpty {
-        let words = readiness.isReady ? "ready, but " : "not ready: "
-        return .answer(.text(readiness.isReady ? 200 : 503, words + readiness.note))
-      }
-      return .answer(.text(200, "ready"))
-    case "/metrics":
-      let headers = Headers([.init("Content-Type", Metrics.contentType)])
-      return .answer(Response(status: 200, headers: headers, body: Array(metrics.render().utf8)))
+      return .answer(ConsoleChecks.readiness("ready", contact))
+    case "/metrics": return .answer(ConsoleChecks.metrics(metrics.render()))
     default:
       return .answer(.text(404, "there are /readyz, /healthz, /healthz/lag and /metrics"))
     }

@@ -1,4 +1,5 @@
 import HTTP
+import Observe
 import Posix
 import Synchronization
 
@@ -30,6 +31,22 @@ enum ConsoleChecks {
     let name = sent[0].prefix { $0 != ":" }.lowercased()
     let isAddress = name.utf8.allSatisfy { (0x30...0x39).contains($0) || $0 == 0x2e }
     return isAddress || name == "localhost" || name == host.lowercased()
+  }
+
+  /// - Parameters:
+  ///   - words: what is said when all is well.
+  ///   - contact: nil: the manifests are files.
+  static func readiness(_ words: String, _ contact: Contact?) -> Response {
+    guard let readiness = contact?.readiness, !readiness.note.isEmpty else {
+      return .text(200, words)
+    }
+    return readiness.isReady
+      ? .text(200, "\(words), but \(readiness.note)") : .text(503, "not ready: \(readiness.note)")
+  }
+
+  static func metrics(_ text: String) -> Response {
+    let headers = Headers([.init("Content-Type", Metrics.contentType)])
+    return Response(status: 200, headers: headers, body: Array(text.utf8))
   }
 
   static func health(of loops: [EventLoop]) async -> Response {

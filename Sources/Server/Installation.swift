@@ -35,6 +35,8 @@ actor Installation {
   var plan: PlanBuilder.Plan
   /// What the manifests held when they were read last.
   var fingerprint: Int
+  /// The objects of a cluster that the plan was made of at first and, in a partition, since.
+  var documents: [ClusterDocument]
   /// One reload at a time.
   let turnstile = Turnstile()
   let ports: Ports
@@ -98,7 +100,7 @@ actor Installation {
       kafka: KafkaProducers(loop: sourceLoop),
       http: http,
       allowOutbound: configuration.allowOutbound,
-      key: try startup.share?.key ?? InstallationKey(configuration.data),
+      key: try startup.share?.key ?? InstallationKey(configuration.data, secrets),
       jobs: configuration.data + "/jobs",
       instruments: instruments,
       logger: logger,
@@ -113,8 +115,10 @@ actor Installation {
     parts.namespaces = kubernetes?.rules(secrets)
     parts.intake = startup.share?.intake
     fingerprint = SensorCompiler.reader(Diagnostics()).fingerprint(of: configuration.manifests)
-    let plan = try await Self.firstPlan(parts, configuration, kubernetes).part(of: startup.share)
+    let first = try await parts.firstPlan(configuration, startup)
+    let plan = first.plan.part(of: startup.share)
     self.plan = plan
+    documents = first.documents
     var engineConfiguration = Engine.Configuration()
     engineConfiguration.hopLimit = configuration.hopLimit
     if let holdFor = settings.holdFor { engineConfiguration.holdFor = holdFor }
@@ -147,8 +151,10 @@ actor Installation {
       Double(engine.openWindows)
     }
     LogNumbers(metrics).register(log)
-    kubernetes?.register(in: metrics)
-    if startup.share == nil { ProcessNumbers.register(in: metrics) }
+    if startup.share == nil {
+      kubernetes?.register(in: metrics)
+      ProcessNumbers.register(in: metrics)
+    }
     let waiting = try await engine.recover()
     try CommandTrigger.clean(parts.jobs, keeping: waiting)
     report("\(recovery.records) records on the log, \(waiting.count) firings to finish")
@@ -168,7 +174,11 @@ actor Installation {
       loops: [loops[0]],
       handler: Control(installation: self)
     )
-    if let kubernetes = startup.kubernetes { await settle(kubernetes) }
+    if startup.share == nil, let kubernetes = startup.kubernetes,
+      await !kubernetes.settledFirst(ports, instruments)
+    {
+      _ = await reload()
+    }
     for source in plan.sources { report("event source \(source)") }
     for sensor in plan.engine.interlocking.sensors { report("sensor \(sensor.id)") }
     if let share = startup.share {
@@ -180,14 +190,8 @@ actor Installation {
   }
 
   private func listen() async throws {
-    for (port, routes) in plan.routesByPort {
-      do throws(PortFailure) {
-        ports.add(try await ports.open([(port, routes)]))
-      } catch {
-        // The load that follows tells the objects that want it.
-        if startup.kubernetes == nil { throw error.error }
-      }
-    }
+    // Where objects want one that cannot be had, the load that follows tells them.
+    try await ports.openFirst(plan.routesByPort, mustHaveAll: startup.kubernetes == nil)
     console = try await startup.sockets.serve(
       configuration.consoleAddress,
       configuration.consolePort,

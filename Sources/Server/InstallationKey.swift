@@ -1,16 +1,29 @@
 import Event
+import Plugin
 import Posix
 import TLS
 
-/// The secret of one data folder, by which it knows again what it sent itself: requests carry
+/// The secret of an installation, by which it knows again what it sent itself: requests carry
 /// `Signalbox-Cause: <firing id>;<hops>;<HMAC-SHA256 of the two in hexadecimal>`, and an event
 /// that comes back with it continues the chain, so that a loop through the network is cut too.
 struct InstallationKey: Sendable {
   private let key: HMACKey
+  private static let leastBytes = 32
 
-  /// Reads the key of `folder`, or makes it.
-  /// - Throws: `SystemError`.
-  init(_ folder: String) throws(SystemError) {
+  /// The one that processes have in common, as `signalbox/cause-key` among their secrets; else that of
+  /// `folder`, which is made unless it is there.
+  /// - Throws: `SystemError`, or `SecretError`.
+  init(_ folder: String, _ secrets: FolderSecrets) throws {
+    if let shared = try secrets.find("signalbox", "cause-key") {
+      let bytes = shared.reveal()
+      guard bytes.count >= Self.leastBytes else {
+        throw SecretError(
+          "the secret signalbox/cause-key has \(bytes.count) bytes, expected \(Self.leastBytes) or more"
+        )
+      }
+      key = HMACKey(bytes)
+      return
+    }
     let path = folder + "/installation.key"
     if Files.kind(path) == nil { try Files.writeDurably(secureRandomBytes(32), to: path) }
     let bytes = try Files.read(path, limit: 1024)

@@ -10,27 +10,22 @@ struct KafkaBusAccess: Sendable {
   let spec: KafkaBusSpec
   /// The one that is opened where the work is shared.
   var partition: Int
-  let secrets: FolderSecrets
   /// Serves the clients.
   let loop: EventLoop
   let logger: Logger
   /// Rung when the bus can be written to no more.
   let lost: Bell
 
-  /// - Parameters:
-  ///   - secrets: the folder of secrets.
-  ///   - loop: must run for as long as what is opened.
+  /// - Parameter loop: must run for as long as what is opened.
   /// - Throws: `SystemError`.
   init(
     _ spec: KafkaBusSpec,
     partition: Int = 0,
-    secrets: String,
     loop: EventLoop,
     logger: Logger
   ) throws(SystemError) {
     self.spec = spec
     self.partition = partition
-    self.secrets = FolderSecrets(folder: secrets)
     self.loop = loop
     self.logger = logger
     lost = try Bell()
@@ -39,7 +34,7 @@ struct KafkaBusAccess: Sendable {
   /// - Throws: `SecretError`.
   func settings() throws(SecretError) -> KafkaBus.Settings {
     var settings = KafkaBus.Settings(
-      client: try spec.connection.settings(secrets),
+      client: try spec.connection.settings(spec.secrets),
       topic: spec.topic,
       group: spec.group
     )
@@ -77,12 +72,12 @@ struct KafkaBusAccess: Sendable {
         case .error: note(.error, line)
         }
       },
-      token: { [self] in try spec.connection.token(secrets) }
+      token: { [self] in try spec.connection.token(spec.secrets) }
     )
   }
 
   func note(_ level: Logger.Level, _ line: String) {
-    let mask = SecretMask(spec.connection.secretValues(secrets))
+    let mask = SecretMask(spec.connection.secretValues(spec.secrets))
     logger.log(level: level, "\(mask.applied(to: line))", metadata: ["bus": "\(spec.topic)"])
   }
 }

@@ -17,6 +17,8 @@ struct KafkaBusSpec: Sendable {
   let partitions: Int
   /// Of the block as written.
   let fingerprint: String
+  /// What its manifest may name.
+  let secrets: any SecretStore
 
   private static let partitionsMax = 64
 
@@ -29,9 +31,10 @@ struct KafkaBusSpec: Sendable {
 
   /// The one EventBus with `kafka` among `buses`; nil where there is none. One log serves all
   /// buses, so it stands for all of them.
+  /// - Parameter secrets: those of a namespace.
   static func read(
     _ buses: [EventBusManifest],
-    _ secrets: any SecretStore,
+    _ secrets: (_ namespace: String) -> any SecretStore,
     _ diagnostics: Diagnostics
   ) -> KafkaBusSpec? {
     guard let first = buses.first(where: { $0.kafka != nil }), let node = first.kafka else {
@@ -49,11 +52,16 @@ struct KafkaBusSpec: Sendable {
         )
       )
     }
-    return KafkaBusSpec(first, Block(node, path: first.kafkaPath, diagnostics), secrets)
+    return KafkaBusSpec(
+      first,
+      Block(node, path: first.kafkaPath, diagnostics),
+      secrets(first.namespace)
+    )
   }
 
   private init(_ bus: EventBusManifest, _ block: Block, _ secrets: any SecretStore) {
     fingerprint = nodeFingerprint(block.node)
+    self.secrets = secrets
     let own = block.block("signalbox")
     var connection = KafkaConnection(.producer, from: block, own: own)
     let topic = block.string("topic") ?? "\(bus.namespace)-\(bus.name)"

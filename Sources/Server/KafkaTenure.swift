@@ -2,6 +2,7 @@ import HTTP
 import KafkaBus
 import KafkaClient
 import Logging
+import Observe
 import Posix
 
 /// Runs installations on a bus on Kafka: one while this process owns the bus; before and after, it
@@ -24,7 +25,6 @@ struct KafkaTenure {
     while true {
       let access = try KafkaBusAccess(
         spec,
-        secrets: service.configuration.secrets,
         loop: loop,
         logger: service.logger
       )
@@ -68,7 +68,8 @@ struct KafkaTenure {
       lost.ring()
     }
     let result = await Result { () async throws -> Service.End in
-      let standby = await Standby(service, startup)
+      let standby = await Standby(service, startup) { "standing by: another process owns the bus" }
+      service.report("standing by for the bus")
       let first = await firstOf(won, lost)
       await standby.end()
       if first == service.stopping {
@@ -94,38 +95,49 @@ extension Result where Failure == any Error, Success: Sendable {
   }
 }
 
-/// The console of a process that does not own the bus: alive, and not ready.
-private struct Standby {
+/// The console of a process that does not run on the bus yet: alive, and not ready.
+struct Standby {
   private let server: HTTPServer?
 
   private struct Answers: RequestHandler {
+    let metrics: Metrics
+    let why: @Sendable () -> String
+
     func accept(_ head: RequestHead) -> Acceptance {
       switch head.path {
       case "/healthz": .answer(.text(200, "the loops turn"))
-      default: .answer(.text(503, "standing by: another process owns the bus"))
+      case "/metrics": .answer(ConsoleChecks.metrics(metrics.render()))
+      default: .answer(.text(503, why()))
       }
     }
   }
 
   /// Where sockets were handed to the program, what comes waits in their queues instead.
-  init(_ service: Service, _ startup: Startup) async {
+  /// - Parameter why: what `/readyz` says.
+  init(
+    _ service: Service,
+    _ startup: Startup,
+    _ why: @escaping @Sendable () -> String
+  ) async {
     guard startup.sockets.isEmpty else {
       server = nil
       return
     }
     let configuration = service.configuration
+    let metrics = Metrics()
+    startup.kubernetes?.register(in: metrics)
+    ProcessNumbers.register(in: metrics)
     do throws(SystemError) {
       server = try await HTTPServer(
         address: configuration.consoleAddress,
         port: configuration.consolePort,
         loops: [startup.loop],
-        handler: Answers()
+        handler: Answers(metrics: metrics, why: why)
       )
     } catch {
       service.logger.warning("no console while standing by", metadata: ["error": "\(error)"])
       server = nil
     }
-    service.report("standing by for the bus")
   }
 
   func end() async { await server?.shutdown(grace: .seconds(1)) }

@@ -89,7 +89,6 @@ private struct Migration {
     folder = options.data + "/log"
     access = try KafkaBusAccess(
       bus,
-      secrets: options.secrets,
       loop: try EventLoop(name: "bus"),
       logger: logger
     )
@@ -149,7 +148,7 @@ private struct Migration {
     _ body: () async throws -> Result
   ) async throws -> Result {
     do { return try await body() } catch {
-      let mask = SecretMask(access.spec.connection.secretValues(access.secrets))
+      let mask = SecretMask(access.spec.connection.secretValues(access.spec.secrets))
       var words = "\(folder) \(what): \(error)"
       if isOnTheMove {
         words +=

@@ -39,6 +39,27 @@ struct Parts: Sendable {
   /// nil: all manifests are the operator's own.
   var namespaces: NamespaceRules?
 
+  /// Those for reading manifests; nothing runs.
+  static func reading(
+    _ secrets: FolderSecrets,
+    _ logger: Logger,
+    _ compat: Compatibility,
+    http: HTTPClient? = nil
+  ) -> Parts {
+    Parts(
+      secrets: secrets,
+      bus: nil,
+      loop: nil,
+      http: http,
+      allowOutbound: AllowList(),
+      key: nil,
+      jobs: "",
+      instruments: Instruments(in: Metrics()),
+      logger: logger,
+      compat: compat
+    )
+  }
+
   var sourceHost: BusSourceHost {
     BusSourceHost(
       secrets: secrets,

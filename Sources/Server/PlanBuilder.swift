@@ -27,7 +27,7 @@ struct PlanBuilder {
 
   /// Everything of an installation.
   struct Plan: Sendable {
-    let engine: EnginePlan
+    var engine: EnginePlan
     let routes: [Route]
     let made: [MadeSource]
     /// Where the bus is on Kafka.
@@ -112,7 +112,7 @@ struct PlanBuilder {
       engine: EnginePlan(sensors: sensors, triggers: triggers),
       routes: routes,
       made: made,
-      kafkaBus: KafkaBusSpec.read(set.buses, sourceHost.secrets, diagnostics)
+      kafkaBus: KafkaBusSpec.read(set.buses, { sourceHost(in: $0).secrets }, diagnostics)
     )
     for (_, routes) in plan.routesByPort {
       PortCertificates(routes)?.check(routes, diagnostics)

@@ -60,6 +60,17 @@ final class Ports {
     return opened
   }
 
+  /// Listens on those of the first plan.
+  /// - Parameter mustHaveAll: whether one that cannot be had ends the start.
+  /// - Throws: `SystemError`.
+  func openFirst(_ wanted: [(Int, [Route])], mustHaveAll: Bool) async throws(SystemError) {
+    for (port, routes) in wanted {
+      do throws(PortFailure) { add(try await open([(port, routes)])) } catch {
+        if mustHaveAll { throw error.error }
+      }
+    }
+  }
+
   func add(_ opened: [Int: Listener]) { listeners.merge(opened) { old, _ in old } }
 
   func close(_ opened: [Int: Listener]) async {

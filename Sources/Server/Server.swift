@@ -144,20 +144,14 @@ package struct Server {
     http: HTTPClient?
   ) -> (plan: PlanBuilder.Plan?, found: [Diagnostic]) {
     let diagnostics = Diagnostics()
-    let parts = Parts(
-      secrets: FolderSecrets(folder: secrets),
-      bus: nil,
-      loop: nil,
-      http: http,
-      allowOutbound: AllowList(),
-      key: nil,
-      jobs: "",
-      instruments: Instruments(in: Metrics()),
-      logger: Logger(label: "signalbox"),
-      cluster: cluster,
-      jq: jq,
-      compat: compat
+    var parts = Parts.reading(
+      FolderSecrets(folder: secrets),
+      Logger(label: "signalbox"),
+      compat,
+      http: http
     )
+    parts.cluster = cluster
+    parts.jq = jq
     let plan = parts.builder(diagnostics).build(paths)
     return (plan, diagnostics.sorted)
   }
@@ -208,7 +202,10 @@ package struct Server {
     let partitions = fileBus?.partitions ?? 1
     if partitions > 1, configuration.takesOver {
       // Before the program that runs is told to stop.
-      report("partitions of the bus are not supported yet with --takeover")
+      report(
+        "--takeover is not for a bus with partitions: the other programs work on while this one is "
+          + "replaced"
+      )
       throw Refused()
     }
     let sockets = ListeningSockets()
@@ -245,22 +242,31 @@ package struct Server {
       reloading: reload.raw,
       report: report
     )
-    let clusterBus = await kubernetes?.kafkaBus(FolderSecrets(folder: configuration.secrets))
-    try DataFolder(configuration.data).check(partitions: (fileBus ?? clusterBus)?.partitions ?? 1)
-    if let kafkaBus = fileBus ?? clusterBus {
-      if kafkaBus.partitions > 1 {
-        guard kubernetes == nil else {
-          report("partitions of the bus are not supported yet with --kubernetes")
-          throw Refused()
-        }
-        try await KafkaSharing(service, kafkaBus, startup).run()
-      } else {
-        try await KafkaTenure(service, kafkaBus, startup).run()
-      }
-    } else {
-      _ = try await service.run(startup, lost: try Bell())
-    }
+    try await run(service, startup, fileBus)
     await kubernetes?.stop()
     loop.stop()
+  }
+
+  private static func run(
+    _ service: Service,
+    _ startup: Startup,
+    _ fileBus: KafkaBusSpec?
+  ) async throws {
+    var kafkaBus = fileBus
+    if let kubernetes = startup.kubernetes {
+      let choice = try await kubernetes.chooseBus(service, startup)
+      guard choice.isDecided else { return }
+      kafkaBus = choice.kafka
+    }
+    try DataFolder(service.configuration.data).check(partitions: kafkaBus?.partitions ?? 1)
+    guard let kafkaBus else {
+      _ = try await service.run(startup, lost: try Bell())
+      return
+    }
+    if kafkaBus.partitions > 1 {
+      try await KafkaSharing(service, kafkaBus, startup).run()
+    } else {
+      try await KafkaTenure(service, kafkaBus, startup).run()
+    }
   }
 }

@@ -41,13 +41,21 @@ struct KubernetesRunOptions: ParsableArguments {
   )
   var allowNamespace: [String] = []
 
+  @Flag(
+    help: """
+      Wait for an EventBus object with kafka, where otherwise the program runs on a log of its own \
+      until it is started again.
+      """
+  )
+  var kafkaBus = false
+
   /// What `run` takes beside these.
   func check(paths: [String], takeover: Bool) throws {
     let given = namespaces + allowCommand + allowNamespace
     guard kubernetes else {
-      if !given.isEmpty {
+      if !given.isEmpty || kafkaBus {
         throw ValidationError(
-          "--namespace, --allow-command and --allow-namespace need --kubernetes"
+          "--namespace, --allow-command, --allow-namespace and --kafka-bus need --kubernetes"
         )
       }
       return
@@ -71,7 +79,11 @@ struct KubernetesRunOptions: ParsableArguments {
       var grants = NamespaceGrants()
       grants.machine = Set(allowCommand)
       try grants.allow(allowNamespace)
-      return KubernetesOptions(namespaces: Array(Set(namespaces)).sorted(), grants: grants)
+      return KubernetesOptions(
+        namespaces: Array(Set(namespaces)).sorted(),
+        grants: grants,
+        needsKafka: kafkaBus
+      )
     }
   }
 }

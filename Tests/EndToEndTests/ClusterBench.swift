@@ -30,13 +30,14 @@ struct ClusterBench {
     }
   }
 
-  func start(_ options: [String] = []) throws -> Program {
+  func start(_ options: [String] = [], started: String = "\nready") throws -> Program {
     try Program(
       folder,
       [
         "--kubernetes", "--kubeconfig", folder + "/config", "--console",
         "127.0.0.1:\(console)",
-      ] + options
+      ] + options,
+      started: started
     )
   }
 

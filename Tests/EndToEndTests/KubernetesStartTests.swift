@@ -14,8 +14,9 @@ extension KubernetesTests {
         with: "127.0.0.1:\(port)"
       )
       try write(config, bench.folder + "/config")
-      let program = try bench.start()
+      let program = try bench.start(started: "waiting: ")
       #expect(bench.get("/readyz").hasPrefix("HTTP/1.1 503"))
+      #expect(bench.get("/healthz").hasPrefix("HTTP/1.1 200"))
       let late = try await TestCluster(tokenPort: port)
       try late.put(
         "eventsources",
@@ -28,6 +29,90 @@ extension KubernetesTests {
       }
       #expect(program.end() == 0)
       await late.shutdown()
+    }
+  }
+
+  @Test("nothing runs before it is known which bus it is, and no object moves a program to another")
+  func buses() async throws {
+    try await ClusterBench.run { bench in
+      let kafka: JSON = [
+        "kafka": [
+          "url": "127.0.0.1:1",
+          "sasl": [
+            "mechanism": "PLAIN", "userSecret": ["name": "bus", "key": "user"],
+            "passwordSecret": ["name": "bus", "key": "password"],
+          ],
+        ]
+      ]
+      var program = try bench.start(["--kafka-bus"], started: "waiting: no EventBus with kafka")
+      try bench.apply("EventSource", "source", bench.hook("/hook"))
+      try bench.apply("EventBus", "default", kafka)
+      try bench.wait("the reason", program) {
+        bench.condition("Ready", "EventBus", "default").contains("at the Secret ci/bus")
+          && program.printed.contains("waiting: the EventBus cannot be used: ")
+      }
+      #expect(bench.get("/readyz").hasPrefix("HTTP/1.1 503"))
+      #expect(bench.post("/hook") == "")
+      // Its own namespace's Secret is enough.
+      try bench.cluster.put(
+        "secrets",
+        "ci",
+        [
+          "metadata": ["name": "bus"],
+          "data": ["user": .string(base64("me")), "password": .string(base64("canary"))],
+        ]
+      )
+      try bench.wait("the bus to be asked", program) {
+        program.printed.contains("Connect to ipv4#127.0.0.1:1 failed")
+      }
+      #expect(program.end() == 0)
+      #expect(!program.printed.contains("canary"))
+
+      bench.remove("EventBus", "default")
+      program = try bench.start()
+      #expect(bench.post("/hook") == "HTTP/1.1 202")
+      try bench.apply("EventBus", "default", kafka)
+      try bench.wait("the refusal", program) {
+        bench.condition("Ready", "EventBus", "default").contains("that takes a restart")
+      }
+      // All others load on.
+      try bench.apply("Sensor", "sensor", bench.maker("one"))
+      try bench.wait("the sensor to load", program) {
+        bench.condition("Ready", "Sensor", "sensor") == "True Loaded"
+      }
+      #expect(program.end() == 0)
+    }
+  }
+
+  @Test("firings of a sensor that cannot load wait until it can")
+  func held() async throws {
+    try await ClusterBench.run { bench in
+      try bench.apply("EventSource", "source", bench.hook("/hook"))
+      var sensor = bench.maker("one")
+      sensor.set(["suspend": true], at: "signalbox")
+      try bench.apply("Sensor", "sensor", sensor)
+      var program = try bench.start()
+      #expect(bench.post("/hook", #"{"n":"a"}"#) == "HTTP/1.1 202")
+      try bench.wait("the firing to wait", program) {
+        bench.get("/metrics").contains(#"hold="suspend"} 1"#)
+      }
+      #expect(program.end() == 0)
+      // Nothing is left that it could fall back to.
+      try Files.remove(bench.folder + "/data/kubernetes.json")
+      sensor.set(["suspend": "maybe"], at: "signalbox")
+      try bench.apply("Sensor", "sensor", sensor)
+      program = try bench.start()
+      try bench.wait("the refusal", program) {
+        bench.condition("Ready", "Sensor", "sensor").hasPrefix("False Refused")
+      }
+      try bench.wait("the firing to wait", program) {
+        bench.get("/metrics").contains(#"hold="refused"} 1"#)
+      }
+      // What comes meanwhile is matched once it is there again.
+      #expect(bench.post("/hook", #"{"n":"b"}"#) == "HTTP/1.1 202")
+      try bench.apply("Sensor", "sensor", bench.maker("one"))
+      try bench.wait("both firings", program) { bench.made() == ["one a", "one b"] }
+      #expect(program.end() == 0)
     }
   }
 
@@ -79,6 +164,7 @@ extension KubernetesTests {
     arguments: [
       (["--namespace", "ci"], 64, "need --kubernetes"),
       (["--allow-command", "ci"], 64, "need --kubernetes"),
+      (["--kafka-bus"], 64, "need --kubernetes"),
       (["--kubernetes", "--namespace", "Ci"], 64, "found 'Ci'"),
       (["--kubernetes", "--allow-namespace", "ci"], 64, "expected NAMESPACE=OTHER"),
       (["--kubernetes", "--allow-namespace", "ci=a/b"], 64, "expected NAMESPACE=OTHER"),

@@ -381,8 +381,8 @@ import Testing
     try await ClusterBench.run { bench in
       try bench.apply("EventSource", "source", bench.hook("/hook"))
       bench.cluster.setAway(true)
-      // Nothing is known: it runs, is alive and not ready.
-      var program = try bench.start()
+      // Nothing is known: it waits, is alive and not ready.
+      var program = try bench.start(started: "waiting: ")
       #expect(bench.get("/healthz").hasPrefix("HTTP/1.1 200"))
       #expect(bench.get("/readyz").hasPrefix("HTTP/1.1 503"))
       #expect(bench.get("/readyz").contains("the cluster has been failing"))

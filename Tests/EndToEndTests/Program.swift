@@ -16,8 +16,14 @@ final class Program {
   var processID: Int32 { process.processIdentifier }
 
   /// Starts it and waits until it says that it is ready.
+  /// - Parameter started: what it prints then.
   /// - Throws: `SystemError` with what it printed when it ended instead.
-  init(_ folder: String, _ options: [String] = [], environment: [String: String] = [:]) throws {
+  init(
+    _ folder: String,
+    _ options: [String] = [],
+    started: String = "\nready",
+    environment: [String: String] = [:]
+  ) throws {
     self.folder = folder
     process.executableURL = URL(fileURLWithPath: builtProgram("signalbox"))
     let isInCluster = options.contains("--kubernetes")
@@ -32,7 +38,7 @@ final class Program {
     process.standardError = pipe
     try process.run()
     output = PrintedOutput(pipe)
-    if !output.wait(for: "\nready") { throw SystemError("start", output.all, code: ECHILD) }
+    if !output.wait(for: started) { throw SystemError("start", output.all, code: ECHILD) }
   }
 
   func signal(_ number: Int32) { if process.isRunning { kill(process.processIdentifier, number) } }

@@ -1,4 +1,5 @@
 import Manifest
+import Sensor
 
 /// What came of one document.
 struct DocumentVerdict: Sendable, Equatable {
@@ -30,11 +31,20 @@ struct DocumentVerdict: Sendable, Equatable {
 /// What came of all documents together.
 struct ClusterLoad: Sendable {
   /// nil: something is wrong that is no document's fault.
-  let plan: PlanBuilder.Plan?
+  var plan: PlanBuilder.Plan?
   let inForce: [ClusterDocument]
   let verdicts: [DocumentVerdict]
   /// In the words of `validate`, for the operator.
   let messages: [String]
+
+  /// Sensors that exist, of which nothing can be in force.
+  var refusedSensors: Set<SensorID> {
+    Set(
+      verdicts.filter { $0.force == .none && $0.key.kind == "Sensor" }.map {
+        SensorID(namespace: $0.key.namespace, name: $0.key.name)
+      }
+    )
+  }
 }
 
 /// Finds out which documents can be in force together. One with an error falls back to what it was

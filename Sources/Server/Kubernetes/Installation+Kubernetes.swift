@@ -1,60 +1,89 @@
 import Manifest
+import Observe
 import Posix
 
-extension Installation {
+extension KubernetesMode {
   /// Loads the objects of the cluster anew. Those with errors stay as they were or are left out, and
   /// are told why; the others are put in force.
-  func reload(_ kubernetes: KubernetesMode) async -> Reload {
+  /// - Parameter putInForce: throws `PortFailure`, or why nothing has changed.
+  func reload(
+    _ parts: Parts,
+    _ ports: Ports,
+    _ instruments: Instruments,
+    isolation: isolated (any Actor)? = #isolation,
+    putInForce: (PlanBuilder.Plan) async throws -> Void
+  ) async -> Reload {
     var refused: [Int: String] = [:]
     while true {
-      let load = await kubernetes.load(parts, refusedPorts: refused)
-      guard let next = load.plan else { return self.refused(load.messages) }
-      guard next.isOnSameBus(as: plan) else {
-        return self.refused(load.messages + [PlanBuilder.Plan.otherBus])
-      }
-      let isListening = next.routesByPort.allSatisfy { ports.listens(on: $0.0) }
-      if isListening, !kubernetes.isNews(load) {
-        await kubernetes.settle(load, instruments)
-        return Reload(isDone: true, messages: load.messages)
-      }
+      let load = await load(parts, refusedPorts: refused)
+      guard let next = load.plan else { return .refused(load.messages, parts.logger) }
       do {
-        try await putInForce(next)
-        await kubernetes.settle(load, instruments)
+        if isNews(load) || !ports.listens(onAllOf: next) { try await putInForce(next) }
+        await settle(load, instruments)
         return Reload(isDone: true, messages: load.messages)
       } catch let failure as PortFailure where refused[failure.port] == nil {
         // The objects that want this port are to blame, not the others.
         refused[failure.port] = "\(failure.error)"
-      } catch { return self.refused(load.messages + ["\(error)"]) }
+      } catch { return .refused(load.messages + ["\(error)"], parts.logger) }
     }
+  }
+
+  /// The first plan is in force: says so.
+  /// - Returns: false where it has to be loaded again, without what cannot be listened on.
+  func settledFirst(
+    _ ports: Ports,
+    _ instruments: Instruments,
+    isolation: isolated (any Actor)? = #isolation
+  ) async -> Bool {
+    guard let first = takeFirst(), let plan = first.plan, ports.listens(onAllOf: plan) else {
+      return false
+    }
+    await settle(first, instruments)
+    return true
+  }
+}
+
+extension Ports {
+  func listens(onAllOf plan: PlanBuilder.Plan) -> Bool {
+    plan.routesByPort.allSatisfy { listens(on: $0.0) }
   }
 }
 
 extension Installation {
+  /// Loads the objects of the cluster anew, for all that runs here or, where the work of the bus is
+  /// shared, for this partition: then its process has loaded them for all (`Front`).
+  func reload(_ kubernetes: KubernetesMode) async -> Reload {
+    guard let share = startup.share else {
+      return await kubernetes.reload(parts, ports, instruments) { try await self.putInForce($0) }
+    }
+    let load = await kubernetes.load(parts, refusedPorts: [:])
+    guard let next = load.plan else { return refused(load.messages) }
+    if load.inForce == documents { return Reload(isDone: true, messages: []) }
+    do { try await putInForce(next.part(of: share)) } catch { return refused(["\(error)"]) }
+    documents = load.inForce
+    return Reload(isDone: true, messages: [])
+  }
+}
+
+extension Parts {
   /// What is in force at first.
+  /// - Returns: with what it came from in a cluster.
   /// - Throws: `Server.Refused` where files have an error.
-  static func firstPlan(
-    _ parts: Parts,
+  func firstPlan(
     _ configuration: Server.Configuration,
-    _ kubernetes: KubernetesMode?
-  ) async throws -> PlanBuilder.Plan {
-    guard let kubernetes else {
-      let builder = parts.builder(Diagnostics())
+    _ startup: Startup
+  ) async throws -> (plan: PlanBuilder.Plan, documents: [ClusterDocument]) {
+    guard let kubernetes = startup.kubernetes else {
+      let builder = builder(Diagnostics())
       guard let plan = builder.build(configuration.manifests, checksMeaning: false) else {
         throw Server.Refused()
       }
-      return plan
+      return (plan, [])
     }
-    return await kubernetes.firstLoad(parts).plan ?? .empty
-  }
-
-  /// The first plan is in force: says so, or loads again without what could not be listened on.
-  func settle(_ kubernetes: KubernetesMode) async {
-    guard let first = kubernetes.takeFirst(), first.plan != nil,
-      plan.routesByPort.allSatisfy({ ports.listens(on: $0.0) })
-    else {
-      _ = await reload()
-      return
-    }
-    await kubernetes.settle(first, instruments)
+    // A partition's process says how the objects stand.
+    let load =
+      startup.share == nil
+      ? await kubernetes.firstLoad(self) : await kubernetes.load(self, refusedPorts: [:])
+    return (load.plan ?? .empty, load.inForce)
   }
 }

@@ -1,4 +1,5 @@
 import Cluster
+import Engine
 import EventSources
 import HTTPClient
 import JSON
@@ -20,10 +21,17 @@ final class KubernetesMode: Sendable {
     var first: ClusterLoad?
     /// What was logged of the manifests last.
     var messages: [String] = []
+    /// What the program runs on, once that is decided.
+    var bus: RunningBus?
+  }
+
+  private struct RunningBus {
+    /// Of the `kafka` of its EventBus; nil: the embedded log.
+    let kafka: String?
   }
 
   let contact = Contact()
-  private let options: KubernetesOptions
+  let options: KubernetesOptions
   private let access: ClusterAccess
   private let http: HTTPClient
   private let loop: EventLoop
@@ -126,13 +134,20 @@ final class KubernetesMode: Sendable {
 
   // MARK: Loading
 
-  private func documents() async -> [ClusterDocument] {
-    if let documents = await manifests.documents {
-      state.withLock { $0.remembered = nil }
-      return documents
+  /// What there is; nil: that is not known, neither from the cluster nor from an earlier run.
+  private var known: [ClusterDocument]? {
+    get async {
+      if let documents = await manifests.documents {
+        state.withLock { $0.remembered = nil }
+        return documents
+      }
+      return state.withLock { $0.remembered }
     }
-    return state.withLock { $0.remembered } ?? []
   }
+
+  private func documents() async -> [ClusterDocument] { await known ?? [] }
+
+  var isKnown: Bool { get async { await known != nil } }
 
   private func buses(_ diagnostics: Diagnostics) async -> [EventBusManifest] {
     let buses = await documents().filter { $0.key.kind == "EventBus" }
@@ -146,11 +161,24 @@ final class KubernetesMode: Sendable {
     await buses(Diagnostics()).reduce(LogSettings()) { $0.merged(with: $1.settings) }
   }
 
-  /// The bus on Kafka that the EventBus objects want; nil: none, or it is told to them why not.
-  func kafkaBus(_ secrets: FolderSecrets) async -> KafkaBusSpec? {
-    let diagnostics = Diagnostics()
-    let spec = KafkaBusSpec.read(await buses(diagnostics), secrets, diagnostics)
-    return diagnostics.hasErrors ? nil : spec
+  /// Whether some EventBus object wants a bus on Kafka.
+  var wantsKafka: Bool { get async { await buses(Diagnostics()).contains { $0.kafka != nil } } }
+
+  /// From here on EventBus objects that want another bus are told so.
+  func run(on bus: KafkaBusSpec?) {
+    state.withLock { $0.bus = RunningBus(kafka: bus?.fingerprint) }
+  }
+
+  /// A program cannot leave the bus that it runs on: tells those that want another one.
+  private func refuses(_ buses: [EventBusManifest], _ diagnostics: Diagnostics) -> Bool {
+    guard let running = state.withLock({ $0.bus }) else { return false }
+    let others = buses.filter { $0.kafka.map { nodeFingerprint($0) } != running.kafka }
+    for bus in others {
+      diagnostics.add(
+        Diagnostic(.error, bus.mark, field: bus.kafkaPath, PlanBuilder.Plan.otherBus)
+      )
+    }
+    return !others.isEmpty
   }
 
   func rules(_ folder: FolderSecrets) -> NamespaceRules {
@@ -170,6 +198,7 @@ final class KubernetesMode: Sendable {
       let set = SensorCompiler.reader(diagnostics).read(
         objects: chosen.map { ($0.key.description, $0.content) }
       )
+      if self.refuses(set.buses, diagnostics) { return (nil, diagnostics.sorted) }
       let plan = builder.build(set, checksMeaning: true)
       return (plan, diagnostics.sorted)
     }
@@ -179,6 +208,8 @@ final class KubernetesMode: Sendable {
       load = loader.load()
       rounds += 1
     }
+    let refused = load.refusedSensors
+    load.plan?.engine.refused = refused
     return load
   }
 
@@ -197,6 +228,11 @@ final class KubernetesMode: Sendable {
 
   /// Whether `load` puts something else in force than is.
   func isNews(_ load: ClusterLoad) -> Bool { state.withLock { $0.inForce != load.inForce } }
+
+  /// Tells the objects how they stand, although nothing runs yet.
+  func report(_ load: ClusterLoad) async {
+    if await manifests.documents != nil { await reporter.report(load.verdicts) }
+  }
 
   /// `load` is in force: remembers it and tells the objects.
   func settle(_ load: ClusterLoad, _ instruments: Instruments) async {
@@ -222,7 +258,7 @@ final class KubernetesMode: Sendable {
     }
     secrets.forgetUnused()
     show(load.verdicts, instruments)
-    if await manifests.documents != nil { await reporter.report(load.verdicts) }
+    await report(load)
   }
 
   private func show(_ verdicts: [DocumentVerdict], _ instruments: Instruments) {

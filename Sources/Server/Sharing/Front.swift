@@ -25,6 +25,9 @@ actor Front {
   nonisolated let figures = PartitionFigures()
   private nonisolated let sourceLoop: EventLoop
   private let metrics = Metrics()
+  private let instruments: Instruments
+  /// nil: the manifests are files.
+  private let kubernetes: KubernetesMode?
   private let accessLog: AccessLog?
   private let http: HTTPClient
   private let ports: Ports
@@ -41,24 +44,25 @@ actor Front {
   /// - Throws: `Server.Refused`, `LogError.locked` or `SystemError`.
   init(
     _ service: Service,
-    _ sockets: ListeningSockets,
+    _ startup: Startup,
     _ intake: SharedIntake,
     partitions: Int
-  ) throws {
+  ) async throws {
     configuration = service.configuration
     logger = service.logger
     report = service.report
-    self.sockets = sockets
+    sockets = startup.sockets
+    kubernetes = startup.kubernetes
     self.partitions = partitions
     self.intake = intake
     lock = try FolderLock(configuration.data)
-    key = try InstallationKey(configuration.data)
+    key = try InstallationKey(configuration.data, FolderSecrets(folder: configuration.secrets))
     loops = try Installation.makeLoops()
     sourceLoop = try EventLoop(name: "sources")
     let own = configuration.ownLimits
     limits = own
     accessLog = try configuration.openAccessLog(logger)
-    let instruments = Instruments(in: metrics)
+    instruments = Instruments(in: metrics)
     ports = Ports(
       configuration,
       sockets,
@@ -85,12 +89,10 @@ actor Front {
       compat: configuration.compat
     )
     parts.intake = intake
+    parts.namespaces = kubernetes?.rules(parts.secrets)
     self.parts = parts
     fingerprint = parts.fingerprint(of: configuration.manifests)
-    let builder = parts.builder(Diagnostics())
-    guard let plan = builder.build(configuration.manifests, checksMeaning: false) else {
-      throw Server.Refused()
-    }
+    let plan = try await parts.firstPlan(configuration, startup).plan
     self.plan = plan
     intake.route(by: plan.routing(partitions))
     metrics.showBodies(own)
@@ -98,15 +100,15 @@ actor Front {
       "signalbox_partitions_owned",
       help: "Partitions of the bus that run in this process."
     ) { [figures] in Double(figures.all.count) }
+    kubernetes?.register(in: metrics)
     ProcessNumbers.register(in: metrics)
   }
 
   /// Listens.
-  /// - Throws: `SystemError` when an address cannot be had.
+  /// - Throws: `SystemError` when an address cannot be had. In a cluster the event sources of such a
+  ///   port are left out.
   func start() async throws {
-    do throws(PortFailure) { ports.add(try await ports.open(plan.routesByPort)) } catch {
-      throw error.error
-    }
+    try await ports.openFirst(plan.routesByPort, mustHaveAll: kubernetes == nil)
     servers.append(
       try await sockets.serve(
         configuration.consoleAddress,
@@ -115,7 +117,8 @@ actor Front {
           figures: figures,
           loops: loops,
           metrics: metrics,
-          host: configuration.consoleAddress
+          host: configuration.consoleAddress,
+          contact: kubernetes?.contact
         ),
         loops,
         limits: limits
@@ -144,6 +147,9 @@ actor Front {
     }
     report("console on \(configuration.consoleAddress):\(configuration.consolePort)")
     sockets.closeOwn()
+    if let kubernetes, await !kubernetes.settledFirst(ports, instruments) {
+      _ = await reload(kubernetes)
+    }
     for source in plan.sources { report("event source \(source)") }
     for sensor in plan.engine.interlocking.sensors {
       let partition = EventRouting.partition(of: sensor.id, among: partitions)
@@ -163,30 +169,48 @@ actor Front {
 
   private func reloadNow() async -> Reload {
     accessLog?.reopen()
+    if let kubernetes { return await reload(kubernetes) }
     let read = parts.read(configuration.manifests, after: plan)
     fingerprint = read.fingerprint
-    var messages = read.messages
-    guard let next = read.plan else { return .refused(messages, logger) }
-    let opened: [Int: Ports.Listener]
-    do throws(PortFailure) { opened = try await ports.open(next.routesByPort) } catch {
-      return .refused(messages + ["\(error)"], logger)
+    guard let next = read.plan else { return .refused(read.messages, logger) }
+    do throws(PortFailure) {
+      let failures = try await putInForce(next)
+      return Reload(isDone: failures.isEmpty, messages: read.messages + failures)
+    } catch { return .refused(read.messages + ["\(error)"], logger) }
+  }
+
+  /// The same of the objects of a cluster.
+  private func reload(_ kubernetes: KubernetesMode) async -> Reload {
+    await kubernetes.reload(parts, ports, instruments) { next in
+      for failure in try await self.putInForce(next) {
+        self.logger.error("a partition goes on as it was", metadata: ["error": "\(failure)"])
+      }
     }
+  }
+
+  /// - Returns: what kept partitions from following.
+  /// - Throws: `PortFailure`; then nothing has changed.
+  private func putInForce(_ next: PlanBuilder.Plan) async throws(PortFailure) -> [String] {
+    let opened = try await ports.open(next.routesByPort)
     // Sensors are there before events are sent to them, and that before there are new events.
-    var isDone = true
+    var failures: [String] = []
     for (partition, entry) in figures.all {
       let reload = await entry.installation.reload()
-      isDone = isDone && reload.isDone
-      if !reload.isDone { messages += reload.messages.map { "partition \(partition): \($0)" } }
+      if !reload.isDone { failures += reload.messages.map { "partition \(partition): \($0)" } }
     }
     intake.route(by: next.routing(partitions))
     await ports.replace(with: next.routesByPort, opened)
     pushRoutes.replace(with: next.pushRoutes)
     plan = next
-    return Reload(isDone: isDone, messages: messages)
+    return failures
   }
 
   /// Reads them anew if they hold something else than they did.
   func reloadIfChanged() async {
+    if kubernetes != nil {
+      _ = await reload()
+      return
+    }
     if parts.fingerprint(of: configuration.manifests) != fingerprint { _ = await reload() }
   }
 

@@ -11,6 +11,8 @@ struct FrontConsole: RequestHandler {
   let metrics: Metrics
   /// The name or address it was told to listen on.
   let host: String
+  /// nil: the manifests are files.
+  let contact: Contact?
 
   func accept(_ head: RequestHead) -> Acceptance {
     if let refusal = ConsoleChecks.refusal(head, host) { return .answer(refusal) }
@@ -28,13 +30,11 @@ struct FrontConsole: RequestHandler {
     case "/readyz":
       // One without partitions takes events as well as any other.
       let owned = figures.all.map { "\($0.partition)" }.joined(separator: ", ")
-      return .answer(.text(200, "ready; partitions that run: \(owned.isEmpty ? "none" : owned)"))
+      let words = "ready; partitions that run: \(owned.isEmpty ? "none" : owned)"
+      return .answer(ConsoleChecks.readiness(words, contact))
     case "/metrics":
-      let headers = Headers([.init("Content-Type", Metrics.contentType)])
       let parts = [("", metrics)] + figures.all.map { ("\($0)", $1.metrics) }
-      return .answer(
-        Response(status: 200, headers: headers, body: Array(Metrics.render(parts).utf8))
-      )
+      return .answer(ConsoleChecks.metrics(Metrics.render(parts)))
     default:
       return .answer(.text(404, "there are /readyz, /healthz, /healthz/lag and /metrics"))
     }

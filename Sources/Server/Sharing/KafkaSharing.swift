@@ -24,7 +24,6 @@ struct KafkaSharing {
     defer { loop.stop() }
     let access = try KafkaBusAccess(
       spec,
-      secrets: service.configuration.secrets,
       loop: loop,
       logger: service.logger
     )
@@ -41,7 +40,7 @@ struct KafkaSharing {
   }
 
   private func serve(_ intake: SharedIntake, _ access: KafkaBusAccess) async throws {
-    let front = try Front(service, startup.sockets, intake, partitions: spec.partitions)
+    let front = try await Front(service, startup, intake, partitions: spec.partitions)
     defer { front.stopLoops() }
     do { try await front.start() } catch {
       await front.stop()
@@ -100,7 +99,9 @@ struct KafkaSharing {
       bell: startup.changed,
       logger: service.logger
     )
-    let watching = service.configuration.watchesManifests ? Task { await watch.run() } : nil
+    let watching =
+      service.configuration.watchesManifests && startup.kubernetes == nil
+      ? Task { await watch.run() } : nil
     let electing = Task { await elect(owned, access) }
     var isStopping = false
     while !isStopping {

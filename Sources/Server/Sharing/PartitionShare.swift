@@ -35,7 +35,8 @@ extension PlanBuilder.Plan {
       engine: EnginePlan(
         sensors: sensors,
         triggers: engine.triggers.values.filter { names.contains($0.id.sensor) },
-        awaitedElsewhere: Set(all.flatMap { $0.dependencies.map(\.key) })
+        awaitedElsewhere: Set(all.flatMap { $0.dependencies.map(\.key) }),
+        refused: engine.refused
       ),
       routes: [],
       made: made.filter {

@@ -63,7 +63,6 @@ struct PartitionTenure {
     let access = try KafkaBusAccess(
       spec,
       partition: share.partition,
-      secrets: service.configuration.secrets,
       loop: loop,
       logger: service.logger
     )
@@ -88,6 +87,7 @@ struct PartitionTenure {
       loop: startup.loop,
       handedOver: try Bell(),
       changed: try Bell(),
+      kubernetes: startup.kubernetes,
       kafkaBus: access,
       share: share
     )
