@@ -6,6 +6,16 @@ import Synchronization
 extension EventLog {
   package var committed: Position? { shared.withLock { $0.committed } }
 
+  /// The first record that retention has left, or one before it; nil where none is known.
+  package var first: Position? {
+    let segment = shared.withLock { $0.segments.first { $0.length > Format.headerBytes } }
+    guard let segment else { return nil }
+    // Of kept records the first one need not have the segment's own offset. Damage does not count as
+    // gone.
+    guard segment.header.isKept else { return Position(offset: segment.firstOffset) }
+    return segment.summary.marks.first.map { Position(offset: $0.offset) }
+  }
+
   package var snapshot: Position? {
     shared.withLock { shared in
       shared.segments.last { $0.summary.snapshot != nil }?.summary.snapshot

@@ -24,6 +24,8 @@ package final class EventLog: Bus {
     let drafts: [Draft]
     /// What a replica holds already, instead of drafts.
     var copies: [Record] = []
+    /// Whether the copies take the place of all that the log has.
+    var isAnew = false
     let bytes: Int
     let continuation: CheckedContinuation<Result<[Appended], BusError>, Never>
   }
@@ -157,7 +159,8 @@ package final class EventLog: Bus {
   /// Hands drafts, or records that the replica holds, to the log thread.
   func hand(
     _ drafts: [Draft],
-    copiesOf copies: [Record] = []
+    copiesOf copies: [Record] = [],
+    isAnew: Bool = false
   ) async throws(BusError) -> [Appended] {
     if drafts.isEmpty { return [] }
     var bytes = 0
@@ -171,6 +174,7 @@ package final class EventLog: Bus {
         Append(
           drafts: copies.isEmpty ? drafts : [],
           copies: copies,
+          isAnew: isAnew,
           bytes: bytes,
           continuation: continuation
         )

@@ -1,5 +1,6 @@
 package import Bus
 import Event
+import Synchronization
 
 /// What holds the log's records besides its folder, and before it: a batch is written to the folder
 /// once the replica has it. So the folder never has what the replica has not, and what a crash has
@@ -62,15 +63,18 @@ package struct ReplicaRecord: Sendable, Equatable {
 extension EventLog {
   /// Writes records that the replica holds to the folder, as they are, and waits until they are
   /// there. Nothing else may be appended meanwhile.
-  /// - Parameter records: in order, behind the last record of the log. Positions that are missing
-  ///   between them stay missing.
+  /// - Parameters:
+  ///   - records: in order, behind the last record of the log. Positions that are missing between them
+  ///     stay missing.
+  ///   - isAnew: whether all that the log has goes before: it then begins with the first of them. A
+  ///     crash may leave a beginning less of it, or nothing.
   /// - Throws: `BusError`; some of them may be there.
-  package func copy(_ records: [Record]) async throws(BusError) {
+  package func copy(_ records: [Record], anew isAnew: Bool = false) async throws(BusError) {
     guard let first = records.first else { return }
     if let committed, first.position <= committed {
       throw .failed("record \(first.position) is not behind \(committed), the log's last")
     }
-    _ = try await hand(records.map(\.content), copiesOf: records)
+    _ = try await hand(records.map(\.content), copiesOf: records, isAnew: isAnew)
   }
 }
 
@@ -82,10 +86,10 @@ extension LogWriter {
   }
 
   /// Writes records under their own positions and times.
-  mutating func store(copies records: [Record]) throws(BusError) {
+  mutating func store(copies records: [Record], isAnew: Bool) throws(BusError) {
     guard let first = records.first, let last = records.last else { return }
     // A log without records begins where its replica does.
-    if log.committed == nil { nextOffset = first.position.offset }
+    if isAnew || log.committed == nil { try begin(at: first.position.offset, isAnew: isAnew) }
     var batch = Batch(nextOffset: nextOffset, time: first.time.nanoseconds, seed: seed)
     for record in records {
       var identity: Event.Identity?
@@ -98,6 +102,16 @@ extension LogWriter {
     }
     try write(batch, isCopy: true)
     time.pass(last.time.nanoseconds)
+  }
+
+  private mutating func begin(at offset: UInt64, isAnew: Bool) throws(BusError) {
+    let segments = log.shared.withLock { $0.segments }
+    let isEmpty = segments.allSatisfy { $0.length <= Format.headerBytes }
+    // A segment that was begun without a record says where another log would begin.
+    if isAnew || isEmpty && offset != nextOffset {
+      do throws(LogError) { try dropAll() } catch { throw .failed("\(error)") }
+    }
+    nextOffset = offset
   }
 }
 

@@ -65,7 +65,23 @@ extension LogWriter {
   /// Removes what is due. The oldest goes first, so that a crash leaves no hole.
   private mutating func drop(_ due: [Segment], keeping kept: Segment?) throws(LogError) {
     let before = due.reduce(0) { $0 + $1.length }
-    for segment in due where segment.name != kept?.name {
+    try remove(due.filter { $0.name != kept?.name })
+    log.configuration.hooks.released(due.count, before - (kept?.length ?? 0))
+  }
+
+  /// Leaves a log without records, which begins anew at any offset.
+  mutating func dropAll() throws(LogError) {
+    let segments = log.shared.withLock { $0.segments }
+    sealer?.finish(through: .max)
+    // What is in the last one may be gone when this fails halfway.
+    length = nil
+    ahead = 0
+    try remove(segments)
+    log.shared.withLock { $0.committed = nil }
+  }
+
+  private mutating func remove(_ segments: [Segment]) throws(LogError) {
+    for segment in segments {
       do throws(SystemError) {
         try log.disk.remove(segment.name, .dropRemove)
         try log.disk.remove(Format.indexName(segment.name), .indexRemove)
@@ -76,7 +92,6 @@ extension LogWriter {
     do throws(SystemError) { try log.disk.syncFolder(.dropFolder) } catch {
       throw LogError(error, "folder")
     }
-    log.configuration.hooks.released(due.count, before - (kept?.length ?? 0))
   }
 }
 

@@ -50,7 +50,7 @@ struct LogWriter {
   mutating func store(_ appends: [EventLog.Append]) {
     for append in appends where !append.copies.isEmpty {
       do throws(BusError) {
-        try store(copies: append.copies)
+        try store(copies: append.copies, isAnew: append.isAnew)
         append.continuation.resume(returning: .success([]))
       } catch { append.continuation.resume(returning: .failure(error)) }
     }

@@ -26,6 +26,8 @@ package enum KafkaBus {
     package var sessionTimeout = Duration.seconds(10)
     /// How long a batch may take to be on the topic. After it the owner gives the bus up.
     package var patience = Duration.seconds(30)
+    /// When a topic that could not be shortened is tried again.
+    package var trimRetry = Duration.seconds(300)
     /// How many partitions there are, and which of them is meant.
     package var partitions = 1
     package var partition = 0
@@ -135,6 +137,11 @@ package enum KafkaBus {
     let replica = try KafkaReplica(settings, loop: loop, observer: observer, lost: lost)
     var configuration = configuration
     configuration.replica = replica
+    let released = configuration.hooks.released
+    configuration.hooks.released = { segments, bytes in
+      released(segments, bytes)
+      replica.released()
+    }
     let opened: (log: EventLog, recovery: EventLog.Recovery)
     do throws(LogError) { opened = try EventLog.open(folder: folder, configuration) } catch {
       await replica.close()
@@ -145,9 +152,10 @@ package enum KafkaBus {
       if opened.log.committed == nil { try EventLog.mark(folder, asCopyOf: replica) }
       let barrier = try await replica.takeOver()
       let copier = ReplicaCopier(settings, loop: loop, observer: observer)
-      let last = try await copier.copy(to: opened.log, through: barrier)
+      let isCopy = try FolderRole(of: folder) == .copy(of: replica.name)
+      let last = try await copier.copy(to: opened.log, isCopy: isCopy, through: barrier)
       try EventLog.mark(folder, asCopyOf: replica)
-      replica.begin(after: last)
+      replica.begin(after: last, behind: barrier, opened.log)
       return opened
     } catch {
       await opened.log.close()

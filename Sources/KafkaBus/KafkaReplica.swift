@@ -18,10 +18,11 @@ final class KafkaReplica: LogReplica {
 
   private let settings: KafkaBus.Settings
   private let transactor: KafkaTransactor
+  private let trim: TopicTrim
   private let lost: @Sendable (String) -> Void
   private let state = Mutex(State())
   /// Of the transaction under way.
-  private let answer = Mutex<Result<Void, KafkaTransactionError>?>(nil)
+  private let answer = Mutex<Result<Int64?, KafkaTransactionError>?>(nil)
   private let answered: FileDescriptor
 
   /// - Throws: `KafkaSettingError`, or `SystemError`.
@@ -34,6 +35,7 @@ final class KafkaReplica: LogReplica {
     self.settings = settings
     answered = FileDescriptor(owning: try makeSemaphore())
     self.lost = lost
+    trim = try TopicTrim(settings, loop: loop, observer: observer)
     transactor = try KafkaTransactor(
       settings.producer,
       loop: loop,
@@ -52,8 +54,17 @@ final class KafkaReplica: LogReplica {
   }
 
   /// From here on batches are taken.
-  /// - Parameter last: the last record that the topic holds; 0: none.
-  func begin(after last: UInt64) { state.withLock { $0.last = last } }
+  /// - Parameters:
+  ///   - last: the last record that the topic holds; 0: none.
+  ///   - barrier: what `takeOver` answered.
+  ///   - log: that of the folder.
+  func begin(after last: UInt64, behind barrier: Int64, _ log: EventLog) {
+    state.withLock { $0.last = last }
+    trim.begin(behind: barrier) { [weak log] in log?.first?.offset }
+  }
+
+  /// Records have left the folder. Called on the log thread.
+  func released() { trim.released() }
 
   func store(_ records: [ReplicaRecord]) throws(BusError) {
     guard let first = records.first, let last = records.last else { return }
@@ -73,8 +84,9 @@ final class KafkaReplica: LogReplica {
     }
     let entries = records.flatMap { ReplicaMessage.messages(of: $0) }.map { settings.entry($0) }
     do throws(KafkaTransactionError) {
-      try commit(entries).get()
+      let place = try commit(entries).get()
       state.withLock { $0.last = last.offset }
+      if let place { trim.confirmed(by: place) }
     } catch {
       if case .aborted = error { throw .failed("\(error)") }
       state.withLock { $0.end = $0.end ?? "\(error)" }
@@ -84,12 +96,12 @@ final class KafkaReplica: LogReplica {
   }
 
   /// Waits on this thread, which has nothing else to do.
-  private func commit(_ entries: [KafkaEntry]) -> Result<Void, KafkaTransactionError> {
+  /// - Returns: the place of the last message.
+  private func commit(_ entries: [KafkaEntry]) -> Result<Int64?, KafkaTransactionError> {
     Task {
-      let result: Result<Void, KafkaTransactionError>
+      let result: Result<Int64?, KafkaTransactionError>
       do throws(KafkaTransactionError) {
-        _ = try await transactor.commit(entries)
-        result = .success(())
+        result = .success(try await transactor.commit(entries).last?.offset)
       } catch { result = .failure(error) }
       answer.withLock { $0 = result }
       signalSemaphore(answered.raw)
@@ -110,10 +122,14 @@ final class KafkaReplica: LogReplica {
       state.wasTold = true
       return end
     }
+    trim.stop()
     if let why { lost(why) }
   }
 
   var name: String { settings.replicaName }
 
-  func close() async { await transactor.close() }
+  func close() async {
+    await trim.close()
+    await transactor.close()
+  }
 }

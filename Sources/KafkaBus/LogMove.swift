@@ -173,8 +173,9 @@ package struct LogMove: Sendable {
 
   private func check(undoing role: FolderRole, _ topic: TopicSurvey) throws(KafkaBusError) {
     if let error = topic.otherLog {
-      // Nothing of a folder that is on the move got there then.
       if case .copy = role { throw error }
+      if topic.isBeyond { throw error }
+      // Nothing of a folder that is on the move got there then.
       return
     }
     guard topic.hasBegun else { return }
@@ -235,10 +236,11 @@ package struct LogMove: Sendable {
     guard let barrier = receipts.first?.offset else { throw KafkaError.timedOut }
     try await step(.shutOut)
     return try await withReader(settings, loop, observer) { consumer in
-      var survey = TopicSurvey(log, topic: settings.topic)
-      var walk = try await TopicWalk(settings, consumer, through: barrier)
-      try await survey.take(&walk)
-      return survey
+      try await TopicWalk.over(settings, consumer, through: barrier) { walk in
+        var survey = TopicSurvey(log, topic: settings.topic)
+        try await survey.take(&walk)
+        return survey
+      }
     }
   }
 }

@@ -16,17 +16,26 @@ struct ReplicaCopier {
   }
 
   /// Reads up to the mark of the new owner, at `barrier`.
+  /// - Parameter isCopy: whether the folder says that it is a copy of the topic. Where the topic was
+  ///   shortened past its last record it then begins anew.
   /// - Returns: the last record that both hold; 0: there is none.
   /// - Throws: `KafkaBusError` when the two hold different logs; else what brokers or disk say.
-  func copy(to log: EventLog, through barrier: Int64) async throws -> UInt64 {
+  func copy(to log: EventLog, isCopy: Bool, through barrier: Int64) async throws -> UInt64 {
     try await withReader(settings, loop, observer) { consumer in
-      try await copy(TopicWalk(settings, consumer, through: barrier), log)
+      try await TopicWalk.over(settings, consumer, through: barrier) { walk in
+        try await copy(&walk, log, isCopy)
+      }
     }
   }
 
-  private func copy(_ walk: consuming TopicWalk, _ log: EventLog) async throws -> UInt64 {
+  private func copy(
+    _ walk: inout TopicWalk,
+    _ log: EventLog,
+    _ isCopy: Bool
+  ) async throws -> UInt64 {
     var known = log.committed?.offset ?? 0
     var isAmid = false
+    var isAnew = false
     if known > 0 { isAmid = try await walk.begin(near: known) } else { try await walk.begin() }
     var assembly = RecordAssembly(isAmid: isAmid)
     var isPart = false
@@ -40,15 +49,21 @@ struct ReplicaCopier {
         }
         let isFirst = assembly.last == nil
         let copy = try assembly.take(message, at: place)
-        // What is read first must not leave out what follows the folder's last record.
-        if isFirst, known > 0, let last = assembly.last, last > known + (copy == nil ? 0 : 1) {
-          throw apart(known, "from \(last) on")
+        // What is read first must not leave out what follows the folder's last record. Where nothing
+        // says that the folder is a copy, both must hold that one.
+        let most = copy == nil || !isCopy ? known : known + 1
+        if isFirst, known > 0, let last = assembly.last, last > most {
+          // A topic that was not shortened would have it.
+          guard isCopy, walk.low > 0 else { throw apart(known, "from \(last) on") }
+          tellAnew(known, last)
+          (isAnew, known) = (true, 0)
         }
         guard let copy else { continue }
         let record = try copy.record()
         if copy.offset <= known { try compare(record, log) } else { fresh.append(record) }
       }
-      try await log.copy(fresh)
+      try await log.copy(fresh, anew: isAnew)
+      if !fresh.isEmpty { isAnew = false }
       known = max(known, fresh.last?.position.offset ?? 0)
     }
     if isPart {
@@ -60,6 +75,13 @@ struct ReplicaCopier {
     let last = assembly.last ?? 0
     guard last >= known else { throw apart(known, "up to \(last)") }
     return last
+  }
+
+  private func tellAnew(_ known: UInt64, _ first: UInt64) {
+    let line =
+      "the folder ends with record \(known), \(settings.replicaName) begins with \(first): the folder "
+      + "is emptied and copied anew"
+    loop.post { [observer] in observer.log(.warning, line) }
   }
 
   private func apart(_ known: UInt64, _ topic: String) -> KafkaBusError {

@@ -11,6 +11,7 @@ struct TopicSurvey {
   }
 
   private let name: String
+  private let folderLast: UInt64
   private var folder: FolderCursor
   private var assembly = RecordAssembly(isAmid: false)
   private var isPart = false
@@ -21,10 +22,13 @@ struct TopicSurvey {
   private(set) var common = 0
   /// The first record that is another one in the folder.
   private(set) var different: UInt64?
+  /// The topic's first record, where it was shortened to begin with it.
+  private var shortenedTo: UInt64?
 
   /// - Parameter name: the topic's.
   init(_ log: EventLog, topic name: String) {
     self.name = name
+    folderLast = log.committed?.offset ?? 0
     folder = FolderCursor(log)
   }
 
@@ -39,8 +43,14 @@ struct TopicSurvey {
   /// Reads the topic, as long as it may be that of the folder.
   mutating func take(_ walk: inout TopicWalk) async throws {
     try await walk.begin()
+    let isShortened = walk.low > 0
     while different == nil, let found = try await walk.next() {
-      for (place, message) in found where different == nil { try take(message, at: place) }
+      for (place, message) in found where different == nil {
+        if isShortened, shortenedTo == nil, case .part(let offset, _, _) = message {
+          shortenedTo = offset
+        }
+        try take(message, at: place)
+      }
     }
   }
 
@@ -58,12 +68,23 @@ struct TopicSurvey {
     if own == record { common += 1 } else { different = record.position.offset }
   }
 
+  /// Whether the topic was shortened past all that the folder has: a program has begun on it, and
+  /// nothing tells of which log it is.
+  var isBeyond: Bool { shortenedTo.map { $0 > folderLast } ?? false }
+
   /// Why the topic's log is not the folder's; nil: it may be, or there is none.
   var otherLog: KafkaBusError? {
     if let different {
       return .mismatch(
         "record \(different) of the topic \(name) is not that of the folder: the topic holds "
           + "another log; name another topic in the EventBus, or delete this one"
+      )
+    }
+    if isBeyond, let shortenedTo {
+      return .mismatch(
+        "the topic \(name) was shortened and begins with record \(shortenedTo), the folder ends with "
+          + "\(folderLast): nothing shows that they are of one log; name another topic in the "
+          + "EventBus, or, if the folder was moved to this one, go on with an empty folder"
       )
     }
     guard last > 0, common == 0 else { return nil }

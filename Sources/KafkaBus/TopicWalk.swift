@@ -7,7 +7,7 @@ struct TopicWalk {
   private let settings: KafkaBus.Settings
   private let consumer: KafkaConsumer
   /// The first message that is left.
-  private let low: Int64
+  let low: Int64
   private let barrier: Int64
   private var start: Int64
   private var isDone = false
@@ -33,6 +33,33 @@ struct TopicWalk {
     start = low
   }
 
+  /// A message that was to be read is not there.
+  private struct Gone: Error {
+    let place: Int64
+  }
+
+  /// Runs `body`, and anew when the topic is shortened meanwhile.
+  /// - Throws: `KafkaBusError` for a topic that has not what it says, and what `body` throws.
+  static func over<Result>(
+    _ settings: KafkaBus.Settings,
+    _ consumer: KafkaConsumer,
+    through barrier: Int64,
+    _ body: (inout TopicWalk) async throws -> Result
+  ) async throws -> Result {
+    var walk = try await TopicWalk(settings, consumer, through: barrier)
+    while true {
+      let low = walk.low
+      do { return try await body(&walk) } catch let gone as Gone {
+        walk = try await TopicWalk(settings, consumer, through: barrier)
+        guard walk.low > low else {
+          throw KafkaBusError.mismatch(
+            "\(settings.replicaName) has no message \(gone.place), its first one is \(low)"
+          )
+        }
+      }
+    }
+  }
+
   private mutating func go(to place: Int64) async throws(KafkaError) {
     try await consumer.assign([KafkaOffset(settings.place, place)])
     start = place
@@ -45,18 +72,33 @@ struct TopicWalk {
   /// Begins at a message that is not behind the last part of record `known`, and not far before it.
   /// - Returns: whether that is amid the topic.
   mutating func begin(near known: UInt64) async throws -> Bool {
-    guard let first = try await record(from: low) else {
-      try await begin()
-      return false
+    let place = try await place(near: known)
+    try await go(to: place)
+    return place > low
+  }
+
+  /// The message with which a record begins, or the one that follows where it is missing.
+  /// - Returns: nil where no message lies before it.
+  mutating func start(of record: UInt64) async throws -> Int64? {
+    try await go(to: place(near: record - 1))
+    while let found = try await next() {
+      for case (let place, .part(let offset, _, _)) in found where offset >= record {
+        return place > low ? place : nil
+      }
     }
+    return nil
+  }
+
+  private mutating func place(near known: UInt64) async throws -> Int64 {
+    guard let first = try await record(from: low), first <= known else { return low }
+    var (before, high) = (low, barrier)
     // Each record takes one message or more, so without missing positions it is not before this.
-    var high = low + Int64(clamping: known - min(known, first))
-    if let found = try await record(from: high), found <= known {
-      try await go(to: high)
-      return high > low
+    let guess = low + Int64(clamping: min(known - first, UInt64(clamping: barrier - low)))
+    if let found = try await record(from: guess), found <= known {
+      before = guess
+    } else {
+      high = guess
     }
-    var before = low
-    high = min(high, barrier)
     while high - before > Self.nearness {
       let middle = before + (high - before) / 2
       if let found = try await record(from: middle), found <= known {
@@ -65,8 +107,7 @@ struct TopicWalk {
         high = middle
       }
     }
-    try await go(to: before)
-    return before > low
+    return before
   }
 
   /// The position of the first record, or part of one, from a message on; nil where none is.
@@ -101,8 +142,7 @@ struct TopicWalk {
       }
       return found
     case .failed(let error), .unreadable(_, let error): throw error
-    case .outOfRange(let offset):
-      throw KafkaBusError.mismatch("\(settings.replicaName) has no message \(offset.offset)")
+    case .outOfRange(let offset): throw Gone(place: offset.offset)
     case .assigned, .revoked: return []
     case .nothing: throw KafkaError.timedOut
     }

@@ -39,6 +39,25 @@ package struct KafkaAdmin: Sendable {
     guard let result else { throw KafkaError.timedOut }
     return try result.get()
   }
+
+  /// Removes the messages of a partition that lie before an offset, for good. What lies before it no
+  /// more is left as it is.
+  /// - Throws: `KafkaSettingError`, or `KafkaError`, also of brokers that know no such request or let
+  ///   nobody do this; it may be done nevertheless.
+  @concurrent
+  package func deleteRecords(before offset: KafkaOffset, within limit: Duration) async throws {
+    let client = try unsafe Client(settings.makeClient(.consumer))
+    let result = await loop.onOwnThread("kafka-admin", within: limit + .seconds(5)) {
+      let deadline = MonotonicTime.now() + limit
+      let result = Result { () throws(KafkaError) in
+        try client.delete(before: offset, until: deadline)
+      }
+      client.destroy()
+      return result
+    }
+    guard let result else { throw KafkaError.timedOut }
+    return try result.get()
+  }
 }
 
 extension EventLoop {
@@ -96,12 +115,8 @@ extension Client {
     unsafe topics.withUnsafeMutableBufferPointer { topics in
       unsafe rd_kafka_CreateTopics(raw, topics.baseAddress, 1, options, queue)
     }
-    guard let event = unsafe rd_kafka_queue_poll(queue, left) else { throw .timedOut }
+    let event = try unsafe answer(from: queue, left)
     defer { unsafe rd_kafka_event_destroy(event) }
-    if unsafe rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR {
-      let words = unsafe rd_kafka_event_error_string(event).map { unsafe String(cString: $0) }
-      throw KafkaError(unsafe rd_kafka_event_error(event), words)
-    }
     guard let answer = unsafe rd_kafka_event_CreateTopics_result(event) else { return }
     var count = 0
     guard let made = unsafe rd_kafka_CreateTopics_result_topics(answer, &count), count == 1,
@@ -112,6 +127,53 @@ extension Client {
     else { return }
     let words = unsafe rd_kafka_topic_result_error_string(first).map { unsafe String(cString: $0) }
     throw KafkaError(code, words)
+  }
+
+  /// What brokers say to a request; the caller frees it.
+  /// - Throws: `KafkaError` when it failed as a whole.
+  @unsafe private func answer(
+    from queue: OpaquePointer,
+    _ milliseconds: Int32
+  ) throws(KafkaError) -> OpaquePointer {
+    guard let event = unsafe rd_kafka_queue_poll(queue, milliseconds) else { throw .timedOut }
+    let code = unsafe rd_kafka_event_error(event)
+    guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { return unsafe event }
+    let words = unsafe rd_kafka_event_error_string(event).map { unsafe String(cString: $0) }
+    unsafe rd_kafka_event_destroy(event)
+    throw KafkaError(code, words)
+  }
+
+  /// Removes what lies before an offset.
+  fileprivate func delete(
+    before offset: KafkaOffset,
+    until deadline: MonotonicTime
+  ) throws(KafkaError) {
+    let offsets = PartitionList([offset])
+    guard let queue = unsafe rd_kafka_queue_new(raw),
+      let records = unsafe rd_kafka_DeleteRecords_new(offsets.raw),
+      let options = unsafe rd_kafka_AdminOptions_new(raw, RD_KAFKA_ADMIN_OP_DELETERECORDS)
+    else { throw KafkaError(RD_KAFKA_RESP_ERR__INVALID_ARG) }
+    defer {
+      unsafe rd_kafka_AdminOptions_destroy(options)
+      unsafe rd_kafka_DeleteRecords_destroy(records)
+      unsafe rd_kafka_queue_destroy(queue)
+    }
+    let left = milliseconds(until: deadline)
+    _ = unsafe rd_kafka_AdminOptions_set_request_timeout(options, left, nil, 0)
+    _ = unsafe rd_kafka_AdminOptions_set_operation_timeout(options, left, nil, 0)
+    var all: [OpaquePointer?] = unsafe [records]
+    unsafe all.withUnsafeMutableBufferPointer { all in
+      unsafe rd_kafka_DeleteRecords(raw, all.baseAddress, 1, options, queue)
+    }
+    let event = try unsafe answer(from: queue, left)
+    defer { unsafe rd_kafka_event_destroy(event) }
+    guard let answer = unsafe rd_kafka_event_DeleteRecords_result(event),
+      let found = unsafe rd_kafka_DeleteRecords_result_offsets(answer)
+    else { throw .timedOut }
+    for entry in unsafe PartitionList.entries(UnsafeMutablePointer(mutating: found))
+    where entry.code != RD_KAFKA_RESP_ERR_NO_ERROR {
+      throw KafkaError(entry.code)
+    }
   }
 
   /// Waits for a topic to have a leader: one that was just made may have none yet.

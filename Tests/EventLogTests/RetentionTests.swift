@@ -60,6 +60,31 @@ import Testing
     #expect(disk.names.filter { $0.hasSuffix(".idx") }.count == segments(disk).count - 1)
   }
 
+  @Test("it tells with which record it begins: the first that was kept, damaged or not")
+  func first() async throws {
+    let disk = FaultyDisk()
+    let log = try await open(disk, 50, settings())
+    #expect(log.first == Position(offset: 1))
+    hand.set(1120)
+    log.hold(
+      Holds(ranges: ["cursor": Position(offset: 51)], records: ["slot": [Position(offset: 5)]])
+    )
+    await log.keepUp()
+    #expect(log.first == Position(offset: 5))
+    log.hold(Holds(ranges: ["cursor": Position(offset: 51)]))
+    await log.keepUp()
+    let begins = try #require(try log.read(after: nil, limit: 1, bytes: 1).first?.position)
+    #expect(log.first == begins && begins.offset > 5)
+    await log.close()
+    // The first record of a segment is damaged, not gone.
+    disk[try #require(segments(disk).first)][headerBytes + 60] ^= 1
+    for name in disk.names where name.hasSuffix(".idx") { disk[name] = [1] }
+    let (again, _) = try EventLog.open(disk: disk, settings())
+    #expect(try again.read(after: nil, limit: 1, bytes: 1).first?.position != begins)
+    #expect(again.first == begins)
+    await again.close()
+  }
+
   @Test("nothing behind a cursor goes, however old")
   func cursor() async throws {
     let log = try await open(FaultyDisk(), 50, settings())

@@ -10,7 +10,7 @@ import Testing
 
 /// A bus on a broker of its own, opened from folders that come and go.
 struct BusRig {
-  let settings: KafkaBus.Settings
+  var settings: KafkaBus.Settings
   let loop: EventLoop
   let notes: Notebook
   let reasons = Reasons()
@@ -21,7 +21,13 @@ struct BusRig {
     func add(_ why: String) { words.withLock { $0.append(why) } }
   }
 
-  init(_ address: String, _ topic: String, _ loop: EventLoop, _ notes: Notebook) async throws {
+  init(
+    _ address: String,
+    _ topic: String,
+    _ loop: EventLoop,
+    _ notes: Notebook,
+    _ change: (inout KafkaBus.Settings) -> Void = { _ in }
+  ) async throws {
     var settings = KafkaBus.Settings(
       client: KafkaSettings([
         "bootstrap.servers": address, "reconnect.backoff.ms": "10", "retry.backoff.ms": "10",
@@ -30,6 +36,7 @@ struct BusRig {
       group: topic
     )
     settings.patience = .seconds(20)
+    change(&settings)
     self.settings = settings
     self.loop = loop
     self.notes = notes
@@ -40,7 +47,11 @@ struct BusRig {
     var configuration = EventLog.Configuration()
     // Several segments, so that copies fill them too.
     configuration.segmentBytes = 256 << 10
-    return try await KafkaBus.open(
+    return try await open(folder, configuration)
+  }
+
+  func open(_ folder: String, _ configuration: EventLog.Configuration) async throws -> EventLog {
+    try await KafkaBus.open(
       settings,
       folder: folder,
       configuration,
