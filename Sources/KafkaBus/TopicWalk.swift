@@ -11,6 +11,8 @@ struct TopicWalk {
   private let barrier: Int64
   private var start: Int64
   private var isDone = false
+  /// Whether all reading begins with the first message that is left.
+  private var isWhole = false
 
   private static let messagesMax = 5000
   /// How far before a record reading may begin.
@@ -38,7 +40,9 @@ struct TopicWalk {
     let place: Int64
   }
 
-  /// Runs `body`, and anew when the topic is shortened meanwhile.
+  /// Runs `body`, and anew when the topic is shortened meanwhile, or when reading that began amid it
+  /// gets nothing: there are brokers that take a transaction for aborted behind its end, where reading
+  /// begins behind it.
   /// - Throws: `KafkaBusError` for a topic that has not what it says, and what `body` throws.
   static func over<Result>(
     _ settings: KafkaBus.Settings,
@@ -56,6 +60,11 @@ struct TopicWalk {
             "\(settings.replicaName) has no message \(gone.place), its first one is \(low)"
           )
         }
+      } catch let error as KafkaError
+        where error == .timedOut && walk.start > walk.low && !walk.isWhole
+      {
+        walk = try await TopicWalk(settings, consumer, through: barrier)
+        walk.isWhole = true
       }
     }
   }
@@ -90,7 +99,7 @@ struct TopicWalk {
   }
 
   private mutating func place(near known: UInt64) async throws -> Int64 {
-    guard let first = try await record(from: low), first <= known else { return low }
+    guard !isWhole, let first = try await record(from: low), first <= known else { return low }
     var (before, high) = (low, barrier)
     // Each record takes one message or more, so without missing positions it is not before this.
     let guess = low + Int64(clamping: min(known - first, UInt64(clamping: barrier - low)))

@@ -9,6 +9,7 @@
     kafka.py committed BROKER GROUP TOPIC         {"partition": offset}
     kafka.py commit  BROKER GROUP TOPIC PARTITION OFFSET
     kafka.py expel   BROKER GROUP NAME            takes the member of that group.instance.id out
+    kafka.py abort   BROKER TOPIC NAME            a transaction that is aborted
     kafka.py unreadable BROKER TOPIC              two messages of a compression that does not exist
     kafka.py mock                                 prints `port N`; a mock broker until its input ends
 """
@@ -49,6 +50,16 @@ def expel(broker, group, name):
         answer = ask(broker, struct.pack(">hhih", 13, 1, 1, -1) + texts, 4 + 4 + 4 + 2)
         if answer[-2:] != b"\0\0":
             raise SystemExit(f"refused: {answer!r}")
+
+
+def abort(broker, topic, name):
+    """A transaction that is aborted, by who has the transactional id `name` from here on."""
+    client = Producer({"bootstrap.servers": broker, "transactional.id": name})
+    client.init_transactions(20)
+    client.begin_transaction()
+    client.produce(topic, b"nobody reads it", partition=0)
+    client.flush(20)
+    client.abort_transaction(20)
 
 
 def ask(broker, request, count):
@@ -222,7 +233,7 @@ def main(action, *arguments):
     else:
         {"create": create, "delete": delete, "produce": produce, "odd": odd, "dump": dump,
          "committed": committed, "commit": commit, "mock": mock,
-         "expel": expel, "unreadable": unreadable}[action](*arguments)
+         "expel": expel, "abort": abort, "unreadable": unreadable}[action](*arguments)
 
 
 if __name__ == "__main__":

@@ -118,6 +118,31 @@ func everything(_ bus: any Bus) throws -> [Record] {
     }
   }
 
+  @Test("a folder that goes on behind a transaction that was aborted gets all that follows")
+  func aborted() async throws {
+    try await withTemporaryFolder { folder in
+      let broker = try TestBroker(folder)
+      try await withLoop { loop, notes in
+        // The small broker lets nobody see what follows it who begins to read behind it.
+        let rig = try await BusRig(broker.address, "bus", loop, notes) {
+          $0.patience = .seconds(3)
+        }
+        func add(_ id: String, in name: String) async throws {
+          let log = try await rig.open(folder + "/" + name)
+          _ = try await log.append((0..<3).map { .event(sampleEvent("\(id)\($0)")) })
+          await log.close()
+        }
+        try await add("a", in: "first")
+        try Tools.foreign("abort", broker.address, "bus", "bus-owner")
+        try await add("b", in: "first")
+        try await add("c", in: "second")
+        let log = try await rig.open(folder + "/first")
+        #expect(try everything(log).count == 9)
+        await log.close()
+      }
+    }
+  }
+
   @Test("of two owners the later one writes; the earlier one cannot, whatever it tries")
   func fencing() async throws {
     try await withBus { rig, folder in
