@@ -95,8 +95,12 @@ package enum KafkaBus {
 
   /// Makes the topics that are missing.
   /// - Throws: `KafkaError`, `KafkaSettingError`, or `KafkaBusError` for a topic of another shape.
-  package static func prepare(_ settings: Settings, loop: EventLoop) async throws {
-    let admin = KafkaAdmin(settings.client, loop: loop)
+  package static func prepare(
+    _ settings: Settings,
+    loop: EventLoop,
+    observer: KafkaObserver
+  ) async throws {
+    let admin = KafkaAdmin(settings.client, loop: loop, observer: observer)
     // What is needed and for how long only its owner knows.
     let keeps = ["cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"]
     var topics = [(settings.topic, keeps), (settings.ownerTopic, keeps)]
@@ -106,7 +110,8 @@ package enum KafkaBus {
         topic,
         partitions: settings.partitions,
         properties,
-        within: settings.patience
+        // It is tried again anyway, and a program that is to stop waits for the end of this.
+        within: min(settings.patience, .seconds(5))
       )
       guard partitions == settings.partitions else {
         throw KafkaBusError.shape(

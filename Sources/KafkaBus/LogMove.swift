@@ -213,7 +213,7 @@ package struct LogMove: Sendable {
   private func withWriter<Result>(
     _ body: (KafkaTransactor) async throws -> Result
   ) async throws -> Result {
-    try await KafkaBus.prepare(settings, loop: loop)
+    try await KafkaBus.prepare(settings, loop: loop, observer: observer)
     let writer = try KafkaTransactor(
       settings.producer,
       loop: loop,

@@ -101,7 +101,7 @@ final class TopicTrim: Sendable {
       do {
         if known?.record != due.record { known = (due.record, try await place(of: due)) }
         if let place = known?.place {
-          let admin = KafkaAdmin(settings.client, loop: loop)
+          let admin = KafkaAdmin(settings.client, loop: loop, observer: observer)
           let offset = KafkaOffset(settings.place, place)
           try await admin.deleteRecords(before: offset, within: settings.patience)
           tell(.info, "\(settings.replicaName) was shortened: it begins with record \(due.record)")

@@ -6,10 +6,12 @@ package import Posix
 package struct KafkaAdmin: Sendable {
   private let settings: KafkaSettings
   private let loop: EventLoop
+  private let observer: KafkaObserver
 
-  package init(_ settings: KafkaSettings, loop: EventLoop) {
+  package init(_ settings: KafkaSettings, loop: EventLoop, observer: KafkaObserver) {
     self.settings = settings
     self.loop = loop
+    self.observer = observer
   }
 
   /// Makes a topic unless it is there, with as many copies as brokers make by default. Where it is
@@ -23,21 +25,12 @@ package struct KafkaAdmin: Sendable {
     _ properties: [String: String],
     within limit: Duration
   ) async throws -> Int {
-    // Brokers that make topics by themselves do so for producers that ask about one.
-    let client = try unsafe Client(settings.makeClient(.consumer))
-    let result = await loop.onOwnThread("kafka-admin", within: limit + .seconds(5)) {
-      let deadline = MonotonicTime.now() + limit
-      let result = Result { () throws(KafkaError) in
-        let known = try client.partitions(of: topic, mustBe: false, until: deadline)
-        if known > 0 { return known }
-        try client.create(topic, partitions, properties, until: deadline)
-        return try client.partitions(of: topic, mustBe: true, until: deadline)
-      }
-      client.destroy()
-      return result
+    try await run(within: limit) { (client, deadline) throws(KafkaError) in
+      let known = try client.partitions(of: topic, mustBe: false, until: deadline)
+      if known > 0 { return known }
+      try client.create(topic, partitions, properties, until: deadline)
+      return try client.partitions(of: topic, mustBe: true, until: deadline)
     }
-    guard let result else { throw KafkaError.timedOut }
-    return try result.get()
   }
 
   /// Removes the messages of a partition that lie before an offset, for good. What lies before it no
@@ -46,17 +39,53 @@ package struct KafkaAdmin: Sendable {
   ///   nobody do this; it may be done nevertheless.
   @concurrent
   package func deleteRecords(before offset: KafkaOffset, within limit: Duration) async throws {
-    let client = try unsafe Client(settings.makeClient(.consumer))
-    let result = await loop.onOwnThread("kafka-admin", within: limit + .seconds(5)) {
-      let deadline = MonotonicTime.now() + limit
-      let result = Result { () throws(KafkaError) in
-        try client.delete(before: offset, until: deadline)
+    try await run(within: limit) { (client, deadline) throws(KafkaError) in
+      try client.delete(before: offset, until: deadline)
+    }
+  }
+
+  /// Calls librdkafka on a thread of its own.
+  private func run<Success: Sendable>(
+    within limit: Duration,
+    _ body: @escaping @Sendable (Client, MonotonicTime) throws(KafkaError) -> Success
+  ) async throws -> Success {
+    let ears = Ears(observer, loop)
+    // Brokers that make topics by themselves do so for producers that ask about one.
+    let raw = try unsafe settings.makeClient(.consumer) { configuration in
+      unsafe rd_kafka_conf_set_opaque(configuration, Unmanaged.passUnretained(ears).toOpaque())
+      unsafe rd_kafka_conf_set_log_cb(configuration) { client, level, facility, words in
+        guard let ears = unsafe client.flatMap({ unsafe rd_kafka_opaque($0) }),
+          let facility = unsafe facility, let words = unsafe words
+        else { return }
+        unsafe Unmanaged<Ears>.fromOpaque(ears).takeUnretainedValue()
+          .hear(level, "\(String(cString: facility)): \(String(cString: words))")
       }
+    }
+    let client = unsafe Client(raw)
+    if settings.hasToken, let token = try? observer.token() { _ = unsafe token.show(to: raw) }
+    let result = await loop.onOwnThread("kafka-admin", within: limit + .seconds(5)) {
+      let result = Result { () throws(KafkaError) in try body(client, .now() + limit) }
       client.destroy()
+      withExtendedLifetime(ears) {}
       return result
     }
     guard let result else { throw KafkaError.timedOut }
     return try result.get()
+  }
+
+  /// What librdkafka's threads tell.
+  private final class Ears: Sendable {
+    private let observer: KafkaObserver
+    private let loop: EventLoop
+
+    init(_ observer: KafkaObserver, _ loop: EventLoop) {
+      self.observer = observer
+      self.loop = loop
+    }
+
+    func hear(_ level: Int32, _ line: String) {
+      loop.post { [observer] in observer.log(KafkaObserver.Level(syslog: level), line) }
+    }
   }
 }
 

@@ -61,8 +61,7 @@ import Posix
     do throws(SystemError) { counter = try FileDescriptor.counter() } catch {
       throw KafkaSettingError(nil, "\(error)")
     }
-    hasToken =
-      settings["sasl.mechanism"] == "OAUTHBEARER" && settings["sasl.oauthbearer.method"] != "oidc"
+    hasToken = settings.hasToken
     var settings = settings
     settings["log.queue"] = "true"
     let raw = try unsafe settings.makeClient(role) { configuration in
@@ -174,10 +173,8 @@ import Posix
     guard unsafe rd_kafka_event_log(event, &facility, &words, &level) == 0,
       let facility = unsafe facility, let words = unsafe words
     else { return }
-    // The levels of syslog: 3 is an error, 4 a warning.
-    let severity: KafkaObserver.Level = level <= 3 ? .error : level <= 4 ? .warning : .info
     let kind = unsafe String(cString: facility)
-    write(severity, "\(kind): \(unsafe String(cString: words))", "log \(kind)")
+    write(KafkaObserver.Level(syslog: level), "\(kind): \(unsafe String(cString: words))", "log \(kind)")
   }
 
   @unsafe private func failed(_ event: OpaquePointer) {
@@ -216,7 +213,7 @@ import Posix
   private func refreshToken() {
     do {
       // The words could quote the token.
-      guard !take(try ears.observer.token()) else { return }
+      guard try unsafe !ears.observer.token().show(to: raw) else { return }
       unsafe rd_kafka_oauthbearer_set_token_failure(raw, "the token cannot be used")
     } catch {
       unsafe rd_kafka_oauthbearer_set_token_failure(raw, "\(error)")
@@ -226,23 +223,7 @@ import Posix
   /// Where there is none it was said when librdkafka asked for it; to say so again would be an error
   /// of the same kind, without end.
   private func showNewToken() {
-    if let token = try? ears.observer.token() { _ = take(token) }
-  }
-
-  /// - Returns: whether librdkafka can use it.
-  private func take(_ token: KafkaToken) -> Bool {
-    var words = [CChar](repeating: 0, count: 256)
-    let code = unsafe rd_kafka_oauthbearer_set_token(
-      raw,
-      token.value,
-      token.expiresAtMilliseconds,
-      token.principal,
-      nil,
-      0,
-      &words,
-      words.count
-    )
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR
+    if let token = try? ears.observer.token() { _ = unsafe token.show(to: raw) }
   }
 
   // MARK: Consumers

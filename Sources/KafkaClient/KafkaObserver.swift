@@ -1,3 +1,5 @@
+import CRdKafka
+
 /// Where a client tells what goes on. Everything is called on the client's loop.
 package struct KafkaObserver: Sendable {
   package enum Level: Sendable { case info, warning, error }
@@ -43,6 +45,35 @@ package struct KafkaToken: Sendable, CustomStringConvertible, CustomReflectable 
 
   package var description: String { "***" }
   package var customMirror: Mirror { Mirror(self, children: []) }
+
+  /// Gives it to a client of librdkafka.
+  /// - Returns: whether that can use it.
+  @unsafe func show(to client: OpaquePointer) -> Bool {
+    var words = [CChar](repeating: 0, count: 256)
+    let code = unsafe rd_kafka_oauthbearer_set_token(
+      client,
+      value,
+      expiresAtMilliseconds,
+      principal,
+      nil,
+      0,
+      &words,
+      words.count
+    )
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR
+  }
+}
+
+extension KafkaSettings {
+  /// Whether clients show a token that the observer has.
+  var hasToken: Bool {
+    self["sasl.mechanism"] == "OAUTHBEARER" && self["sasl.oauthbearer.method"] != "oidc"
+  }
+}
+
+extension KafkaObserver.Level {
+  /// 3 is an error, 4 a warning.
+  init(syslog level: Int32) { self = level <= 3 ? .error : level <= 4 ? .warning : .info }
 }
 
 extension KafkaError {

@@ -53,7 +53,7 @@ struct KafkaTenure {
   /// Takes part in the election once, and runs while this process is the owner.
   private func round(_ access: KafkaBusAccess) async throws -> Service.End {
     let settings = try access.settings()
-    try await KafkaBus.prepare(settings, loop: access.loop)
+    try await KafkaBus.prepare(settings, loop: access.loop, observer: access.observer)
     let election = try KafkaElection(settings, loop: access.loop, observer: access.observer)
     let (won, lost) = (try Bell(), access.lost)
     do { try await election.join() } catch {

@@ -1,7 +1,7 @@
 import Glibc
 import Posix
 
-/// A folder that is gone when the closure returns.
+/// A folder that is gone when the closure returns. That may wait without giving its thread back.
 package func withTemporaryFolder<Result>(
   _ body: (String) async throws -> Result
 ) async throws -> Result {
@@ -9,7 +9,7 @@ package func withTemporaryFolder<Result>(
   let folder = "/tmp/signalbox-test-\(getpid())-\(random.next())"
   try Files.makeFolder(folder)
   do {
-    let result = try await body(folder)
+    let result = try await withTaskExecutorPreference(OwnThreads.shared) { try await body(folder) }
     try Files.remove(folder)
     return result
   } catch {

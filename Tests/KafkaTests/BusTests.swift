@@ -40,7 +40,7 @@ struct BusRig {
     self.settings = settings
     self.loop = loop
     self.notes = notes
-    try await KafkaBus.prepare(settings, loop: loop)
+    try await KafkaBus.prepare(settings, loop: loop, observer: notes.observer)
   }
 
   func open(_ folder: String) async throws -> EventLog {

@@ -28,25 +28,29 @@ struct LoginTests {
     }
   }
 
-  private func manifests(_ address: String, _ mechanism: String) -> String {
-    let isToken = mechanism == "OAUTHBEARER"
+  /// The field with which a client logs in, and that below `signalbox`.
+  private func fields(_ mechanism: String) -> (sasl: String, own: String) {
     let user = "userSecret: {name: kafka, key: user}"
     let password = "passwordSecret: {name: kafka, key: password}"
-    let sasl = "sasl: {mechanism: \(mechanism)\(isToken ? "" : ", \(user), \(password)")}"
-    let token = "oauthTokenSecret: {name: kafka, key: token}"
+    return mechanism == "OAUTHBEARER"
+      ? ("sasl: {mechanism: OAUTHBEARER}", "oauthTokenSecret: {name: kafka, key: token}")
+      : ("sasl: {mechanism: \(mechanism), \(user), \(password)}", "")
+  }
+
+  private func manifests(_ address: String, _ mechanism: String) -> String {
+    let (sasl, own) = fields(mechanism)
     let plain = copyManifests(address, from: "in", to: "out", group: "login")
       .replacing("consumerGroup:", with: "\(sasl)\n      consumerGroup:")
       .replacing("payload:", with: "\(sasl)\n          payload:")
-    guard isToken else { return plain }
-    return plain.replacing("librdkafka: {session", with: "\(token)\n        librdkafka: {session")
-      .replacing("signalbox: {librdkafka", with: "signalbox: {\(token), librdkafka")
+    if own.isEmpty { return plain }
+    return plain.replacing("librdkafka: {session", with: "\(own)\n        librdkafka: {session")
+      .replacing("signalbox: {librdkafka", with: "signalbox: {\(own), librdkafka")
   }
 
-  @Test(
-    "source and trigger log in, and with a new secret once the old one was wrong",
-    arguments: mechanisms
-  )
-  func login(_ mechanism: String) async throws {
+  /// A broker with three messages on the topic `in`, and somebody before it who asks who comes.
+  private func withDoor(
+    _ body: (_ folder: String, TestBroker, _ door: RunningProgram, _ port: Substring) throws -> Void
+  ) async throws {
     try await withTemporaryFolder { folder in
       let broker = try TestBroker(folder)
       for topic in ["in", "out"] { try Tools.foreign("create", broker.address, topic, "1") }
@@ -62,8 +66,29 @@ struct LoginTests {
       defer { door.finish() }
       try waitUntil(seconds: 30, "a port: \(door.printed)") { door.printed.hasSuffix("\n") }
       let port = try #require(door.printed.split(separator: "\n").first?.split(separator: " ").last)
+      try Files.makeFolder(folder + "/one/secrets/kafka")
+      try body(folder, broker, door, port)
+    }
+  }
+
+  private func awaitOutcomes(
+    _ installation: KafkaInstallation,
+    _ door: RunningProgram
+  ) throws {
+    try waitUntil(seconds: 60, "three outcomes: \(installation.printed) \(door.printed)") {
+      try installation.events().filter { $0.type == "signalbox.outcome.succeeded" }.count == 3
+    }
+    #expect(installation.end() == 0, "\(installation.printed)")
+    #expect(!installation.printed.contains("canary"), "\(installation.printed)")
+  }
+
+  @Test(
+    "source and trigger log in, and with a new secret once the old one was wrong",
+    arguments: mechanisms
+  )
+  func login(_ mechanism: String) async throws {
+    try await withDoor { folder, broker, door, port in
       let secrets = folder + "/one/secrets/kafka"
-      try Files.makeFolder(secrets)
       try write(Self.bad, in: secrets)
       let installation = try KafkaInstallation(
         folder + "/one",
@@ -74,13 +99,26 @@ struct LoginTests {
       }
       #expect(!door.printed.contains("in \(mechanism)\n"))
       try write(Self.good, in: secrets)
-      try waitUntil(seconds: 60, "three outcomes: \(installation.printed) \(door.printed)") {
-        try installation.events().filter { $0.type == "signalbox.outcome.succeeded" }.count == 3
-      }
-      #expect(installation.end() == 0, "\(installation.printed)")
+      try awaitOutcomes(installation, door)
       #expect(try installation.messages().count == 3)
       #expect(try dumped(broker.address, "out").count == 3)
-      #expect(!installation.printed.contains("canary"), "\(installation.printed)")
+    }
+  }
+
+  @Test("a bus logs in too, with each of its clients", arguments: mechanisms)
+  func bus(_ mechanism: String) async throws {
+    try await withDoor { folder, broker, door, port in
+      try write(Self.good, in: folder + "/one/secrets/kafka")
+      let (sasl, own) = fields(mechanism)
+      let bus = busManifest("127.0.0.1:\(port)", name: "")
+        .replacing("topic: bus", with: "topic: bus\n    \(sasl)")
+        .replacing("partitions:", with: own.isEmpty ? "partitions:" : own + "\n      partitions:")
+      let installation = try KafkaInstallation(
+        folder + "/one",
+        bus + copyManifests(broker.address, from: "in", to: "out", group: "login")
+      )
+      try awaitOutcomes(installation, door)
+      #expect(!door.printed.contains("out \(mechanism)\n"), "\(door.printed)")
     }
   }
 }

@@ -253,7 +253,7 @@ private func withTrim(_ body: (TrimRig, _ folder: String) async throws -> Void) 
       // as late as it can be.
       let places = try await rig.placesOfRecords()
       let target = try #require(places[wanted[0].position.offset])
-      let admin = KafkaAdmin(rig.bus.settings.client, loop: rig.bus.loop)
+      let admin = KafkaAdmin(rig.bus.settings.client, loop: rig.bus.loop, observer: rig.bus.notes.observer)
       let place = KafkaPartition(topic: rig.bus.settings.topic, partition: 0)
       let isDone = Mutex(false)
       let cutting = Task {

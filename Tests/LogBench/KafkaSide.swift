@@ -16,7 +16,7 @@ struct KafkaSide {
       group: name
     )
     loop = try EventLoop(name: "bus")
-    try await KafkaBus.prepare(settings, loop: loop)
+    try await KafkaBus.prepare(settings, loop: loop, observer: KafkaObserver())
     log = try await KafkaBus.open(
       settings,
       folder: folder,

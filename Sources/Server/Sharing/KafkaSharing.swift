@@ -55,7 +55,11 @@ struct KafkaSharing {
     var backoff = Backoff()
     while true {
       do {
-        try await KafkaBus.prepare(try access.settings(), loop: access.loop)
+        try await KafkaBus.prepare(
+          try access.settings(),
+          loop: access.loop,
+          observer: access.observer
+        )
         return true
       } catch let error as KafkaError where !Self.lasting.contains(error.name) {
         access.note(.error, "the bus cannot be had; trying again: \(error)")
