@@ -217,25 +217,38 @@ extension String {
 
 /// Folds the dead letters alone, from the first record that is left of a bus on.
 package struct LetterFold {
-  package private(set) var letters = DeadLetters()
+  private var all = DeadLetters()
+  /// Those that a plan or a snapshot told of.
+  package private(set) var sensors: Set<SensorID> = []
   private var hasBegun = false
   /// What was folded before the first snapshot, which stands for all that is gone.
   private var early: [Record] = []
 
   package init() {}
 
+  /// Those of its own sensors: the log of a partition has copies of outcomes of others too.
+  package var letters: DeadLetters {
+    sensors.isEmpty ? all : DeadLetters(all.letters.values.filter { sensors.contains($0.sensor) })
+  }
+
   /// Takes the next record into account.
   /// - Throws: `NoteError` for a record a newer version wrote.
   package mutating func take(_ record: Record) throws(NoteError) {
+    if case .note(let note) = record.content, note.kind == NoteKind.plan {
+      sensors.formUnion(try PlanNote(note).sensors.keys)
+    }
     if !hasBegun, case .note(let note) = record.content, note.kind == NoteKind.snapshot {
       let snapshot = try Snapshot(note)
-      letters = DeadLetters(snapshot.letters)
-      for record in early where record.position > snapshot.asOf { try letters.fold(record) }
+      all = DeadLetters(snapshot.letters)
+      sensors.formUnion(snapshot.sensors.keys)
+      sensors.formUnion(snapshot.letters.map(\.sensor))
+      sensors.formUnion(snapshot.parked.keys)
+      for record in early where record.position > snapshot.asOf { try all.fold(record) }
       (hasBegun, early) = (true, [])
       return
     }
     if !hasBegun, LetterFold.concerns(record) { early.append(record) }
-    try letters.fold(record)
+    try all.fold(record)
   }
 
   private static func concerns(_ record: Record) -> Bool {

@@ -108,12 +108,33 @@ extension Engine {
     return replay
   }
 
+  /// The events that `replay` may mean; several only where it would throw `ReplayError.several`.
+  package func replayable(
+    _ id: String,
+    of source: String?,
+    at sensor: SensorID?
+  ) throws(ReplayError) -> [Event] {
+    try candidates(id, source, sensor).values.map(\.event)
+  }
+
   /// The event of this id that some sensor depends on.
   private func find(
     _ id: String,
     _ source: String?,
     _ sensor: SensorID?
   ) throws(ReplayError) -> (event: Event, place: Position) {
+    let found = try candidates(id, source, sensor)
+    guard found.count <= 1 else { throw .several(found.keys.sorted()) }
+    guard let event = found.values.first else { throw .noEvent(id) }
+    return event
+  }
+
+  /// By namespace and name of their sources.
+  private func candidates(
+    _ id: String,
+    _ source: String?,
+    _ sensor: SensorID?
+  ) throws(ReplayError) -> [String: (event: Event, place: Position)] {
     if let sensor, !plan.interlocking.sensors.contains(where: { $0.id == sensor }) {
       throw .noSensor(sensor)
     }
@@ -135,8 +156,6 @@ extension Engine {
         found[name] = (event, place)
       } catch { throw .bus(error) }
     }
-    guard found.count <= 1 else { throw .several(found.keys.sorted()) }
-    guard let event = found.values.first else { throw .noEvent(id) }
-    return event
+    return found
   }
 }

@@ -64,7 +64,9 @@ package struct EngineState: Equatable, Sendable {
     switch record.content {
     case .event(let event):
       if let ended = OutcomeEvent.endedFiring(event), let trigger = OutcomeEvent.trigger(event) {
+        let isOwn = knows(trigger)
         end(ended, of: trigger)
+        guard isOwn else { return }
         keep(OutcomeEvent.deadLetter(event, at: record.position))
         owe(OutcomeEvent.owed(event))
         if let mark = OutcomeEvent.rate(event) {
@@ -124,6 +126,12 @@ package struct EngineState: Equatable, Sendable {
       starts[sensor] = place ?? record.position
     }
     planned = record.position
+  }
+
+  /// Whether its firings are carried out here: the log of a partition has copies of outcomes of
+  /// others too.
+  private func knows(_ trigger: TriggerID) -> Bool {
+    lanes[trigger] != nil || sensors[trigger.sensor] != nil || parked[trigger.sensor] != nil
   }
 
   /// Takes note of a replay's number, so that the next one is larger.

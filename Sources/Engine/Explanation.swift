@@ -107,6 +107,9 @@ package struct Explainer {
     }
   }
 
+  /// The sensors that read the log, by its end.
+  package var reading: Set<SensorID> { Set(state.starts.keys) }
+
   package enum Problem: Error, Equatable, CustomStringConvertible {
     case noEvent(String)
     /// Events of these sources have the id.

@@ -82,6 +82,9 @@ package struct PendingReader {
   /// - Throws: `NoteError` for a record that a newer version wrote.
   package mutating func take(_ record: Record) throws(NoteError) { try fold.take(record) }
 
+  /// The sensors that read the log, by its end.
+  package var reading: Set<SensorID> { Set(fold.state.starts.keys) }
+
   /// By the end of the log.
   /// - Parameter sensor: the only one that is asked about; nil: all of them.
   package func pending(of sensor: SensorID?) -> [Pending] {

@@ -47,6 +47,8 @@ package struct EventLogReader: Sendable {
   package struct Progress: Sendable {
     package let done: Int
     package let total: Int
+
+    package init(done: Int, total: Int) { (self.done, self.total) = (done, total) }
   }
 
   /// Calls `visit` for every record after `position`, in order.
@@ -68,53 +70,22 @@ package struct EventLogReader: Sendable {
     progress: (Progress) -> Void = { _ in },
     visit: (Record) -> Void
   ) throws(LogError) -> Report {
-    var report = Report()
-    let files = try list()
-    let total = files.reduce(0) { $0 + $1.size }
-    let seed = files.lazy.compactMap(\.header).first?.seed
-    let skipped = try skipped(files, start)
-    var done = files.prefix(skipped).reduce(0) { $0 + $1.size }
-    for (number, file) in files.enumerated().dropFirst(skipped) {
-      let following = number + 1 < files.count ? files[number + 1].firstOffset : nil
-      guard let header = file.header ?? seed.map({ .init(firstOffset: file.firstOffset, seed: $0) })
-      else {
-        if file.size > Format.headerBytes {
-          throw .unreadable("\(file.name): neither copy of its header can be read")
-        }
-        report.tailBytes = file.size
-        continue
+    var pass = try Pass(self, start)
+    var (shown, segments) = (0, 0)
+    while let record = try pass.next() {
+      visit(record)
+      let now = pass.progress
+      if now.done - shown > 1 << 20 || pass.report.segments > segments {
+        (shown, segments) = (now.done, pass.report.segments)
+        progress(now)
       }
-      let mark = mark(file, header, following, start)
-      var bytes = done
-      let scan = try SegmentScan(
-        file.name,
-        file.file,
-        header,
-        size: file.size,
-        from: mark,
-        limit: following ?? .max,
-        .openRead
-      ) { (entry, frame, chunk) throws(LogError) in
-        if start.includes(entry) { visit(try Format.record(frame, in: chunk)) }
-        if done + entry.start - bytes > 1 << 20 {
-          bytes = done + entry.start
-          progress(Progress(done: bytes, total: total))
-        }
-      }
-      note(scan, file, following, &report)
-      report.scannedBytes += file.size - mark.start
-      report.end = Bookmark(
-        firstOffset: file.firstOffset,
-        mark: Segment.Mark(offset: scan.expected, start: scan.segment.length, time: .min)
-      )
-      done += file.size
-      progress(Progress(done: done, total: total))
     }
-    return report
+    progress(pass.progress)
+    return pass.report
   }
 
   /// How many segments hold nothing that is wanted.
-  private func skipped(_ files: [Found], _ start: Start) throws(LogError) -> Int {
+  func skipped(_ files: [Found], _ start: Start) throws(LogError) -> Int {
     var skipped = 0
     for (number, next) in files.enumerated().dropFirst() {
       switch start {
@@ -151,7 +122,7 @@ package struct EventLogReader: Sendable {
   }
 
   /// Where to begin in a segment.
-  private func mark(
+  func mark(
     _ file: Found,
     _ header: Format.Header,
     _ following: UInt64?,
@@ -241,7 +212,7 @@ package struct EventLogReader: Sendable {
 
 extension EventLogReader.Start {
   /// Whether a record that is found on the way is wanted.
-  fileprivate func includes(_ entry: Segment.Entry) -> Bool {
+  func includes(_ entry: Segment.Entry) -> Bool {
     switch self {
     case .first: true
     case .after(let position): position.offset < entry.offset

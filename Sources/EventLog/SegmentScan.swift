@@ -10,10 +10,13 @@ struct SegmentScan {
   /// Of these, all but the zeros at the end, which were written ahead.
   var tornBytes = 0
   var damages: [Damage] = []
-  /// The offset that the record behind the last one should have.
-  let expected: UInt64
+  private var walk: RecordWalk
+  private let size: Int
 
-  /// Reads a segment to its end. `visit` sees every record.
+  /// The offset that the record behind the last one should have.
+  var expected: UInt64 { walk.expected }
+
+  /// Begins to read a segment; `next` goes on.
   /// - Parameters:
   ///   - header: what its header says, or has to say where it is lost.
   ///   - mark: where to begin, and the offset that the record there should have.
@@ -25,11 +28,11 @@ struct SegmentScan {
     size: Int,
     from mark: Segment.Mark,
     limit: UInt64,
-    _ call: LogCall,
-    visit: (Segment.Entry, Format.Frame, [UInt8]) throws(LogError) -> Void
-  ) throws(LogError) {
+    _ call: LogCall
+  ) {
     segment = Segment(name: name, header: header, file: file)
-    var walk = RecordWalk(
+    self.size = size
+    walk = RecordWalk(
       file,
       call,
       header,
@@ -39,24 +42,47 @@ struct SegmentScan {
       limit: limit,
       pieceBytes: 1 << 20
     )
+  }
+
+  /// Reads a segment to its end. `visit` sees every record.
+  init(
+    _ name: String,
+    _ file: any LogFile,
+    _ header: Format.Header,
+    size: Int,
+    from mark: Segment.Mark,
+    limit: UInt64,
+    _ call: LogCall,
+    visit: (Segment.Entry, Format.Frame, [UInt8]) throws(LogError) -> Void
+  ) throws(LogError) {
+    self.init(name, file, header, size: size, from: mark, limit: limit, call)
+    while let (entry, frame) = try next() { try visit(entry, frame, bytes) }
+  }
+
+  /// What the ranges of the last frame are within.
+  var bytes: [UInt8] { walk.bytes }
+
+  /// The next record; nil at the end.
+  mutating func next() throws(LogError) -> (entry: Segment.Entry, frame: Format.Frame)? {
     while true {
       let step: RecordWalk.Step
-      do throws(SystemError) { step = try walk.next() } catch { throw LogError(error, name) }
+      do throws(SystemError) { step = try walk.next() } catch {
+        throw LogError(error, segment.name)
+      }
       switch step {
       case .record(let frame, let start):
         let entry = try Self.entry(frame, walk.bytes, at: start)
         segment.summary.note(entry)
-        try visit(entry, frame, walk.bytes)
+        return (entry, frame)
       case .gap(let bytes, let offsets):
-        damages.append(Damage(file: name, bytes: bytes, offsets: offsets))
+        damages.append(Damage(file: segment.name, bytes: bytes, offsets: offsets))
       case .end(let at):
         segment.length = min(at, max(size, Format.headerBytes))
         tail = max(0, size - at)
         do throws(SystemError) { tornBytes = try walk.bytesBeforeZeros() } catch {
-          throw LogError(error, name)
+          throw LogError(error, segment.name)
         }
-        expected = walk.expected
-        return
+        return nil
       }
     }
   }

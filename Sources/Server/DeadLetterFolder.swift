@@ -8,11 +8,36 @@ import Sensor
 /// The dead letters of a data folder on which nothing runs.
 package struct DeadLetterFolder {
   private let folder: String
-  private var letters = DeadLetters()
+  private let letters: DeadLetters
+  private let sensors: Set<SensorID>
+
+  /// Answers as the program that runs on a data folder would; see `Installation.deadLetters`.
+  /// - Parameter verb: `list`, `show`, `retry` or `drop`.
+  /// - Throws: `LogError`, another process that runs on the folder is one; `NoteError` when a newer
+  ///   version wrote the log; or `DataFolder.Problem`.
+  package static func answer(
+    _ verb: String,
+    _ request: JSON,
+    data: String
+  ) async throws -> (isDone: Bool, JSON) {
+    let parts = try DataFolder(data).parts()
+    if parts.first?.partition == nil {
+      return try await DeadLetterFolder(data: data).answer(verb, request)
+    }
+    let folders = try parts.compactMap { part in
+      try part.partition.map { ($0, try DeadLetterFolder(data: part.path)) }
+    }
+    let map = PartitionMap(reading: folders.map { ($0, $1.sensors) })
+    if let refusal = LetterChoice(request)?.refusal(map) { return refusal }
+    let byPartition = Dictionary(uniqueKeysWithValues: folders)
+    return try await SharedLetters(map: map) { partition, verb, request in
+      guard let folder = byPartition[partition] else { return (false, [:]) }
+      return try await folder.answer(verb, request)
+    }.answer(verb, request)
+  }
 
   /// Reads the whole log.
-  /// - Throws: `LogError`, or `NoteError` when a newer version wrote the log.
-  package init(data: String) throws {
+  private init(data: String) throws {
     folder = data + "/log"
     var fold = LetterFold()
     var problem: NoteError?
@@ -22,12 +47,10 @@ package struct DeadLetterFolder {
     }
     if let problem { throw problem }
     letters = fold.letters
+    sensors = fold.sensors
   }
 
-  /// Answers as the program that runs would; see `Installation.deadLetters`.
-  /// - Parameter verb: `list`, `show`, `retry` or `drop`.
-  /// - Throws: `LogError`; another process that runs on the folder is one.
-  package func answer(_ verb: String, _ request: JSON) async throws -> (isDone: Bool, JSON) {
+  private func answer(_ verb: String, _ request: JSON) async throws -> (isDone: Bool, JSON) {
     guard let choice = LetterChoice(request) else {
       return (false, ["error": "found no letters and no sensor"])
     }
@@ -118,6 +141,12 @@ struct LetterChoice {
     } else {
       limit = .max
     }
+  }
+
+  /// Where partitions are asked: for a sensor that runs in none of them.
+  func refusal(_ map: PartitionMap) -> (isDone: Bool, JSON)? {
+    guard let sensor, let absence = map.absence(of: sensor) else { return nil }
+    return (false, ["error": .string("sensor \(sensor) \(absence)")])
   }
 
   func letters(of all: [DeadLetter]) -> [DeadLetter] {

@@ -9,43 +9,66 @@ import Sensor
 
 extension EventQuestion {
   /// Reads the whole log of a data folder, which a program may be writing to.
-  func answer(
-    _ data: String,
+  func look(
+    at data: String,
     _ plan: EnginePlan,
     _ holds: [TriggerID: Hold] = [:]
-  ) -> (isDone: Bool, JSON) {
+  ) -> Findings {
     var explainer = Explainer(plan, event: event, source: source, sensor: sensor, holds: holds)
-    do {
+    let result = Result {
       var problem: NoteError?
       _ = try EventLogReader(folder: data + "/log").read { record in
         guard problem == nil else { return }
         do throws(NoteError) { try explainer.take(record) } catch { problem = error }
       }
       if let problem { throw problem }
-      return (true, try explainer.explanation().json)
-    } catch { return (false, ["error": .string("\(error)")]) }
+      return try explainer.explanation()
+    }
+    return Findings(reading: explainer.reading, result: result)
+  }
+}
+
+/// What one log says of an event.
+struct Findings: Sendable {
+  /// The sensors that read the log.
+  let reading: Set<SensorID>
+  let result: Result<Explanation, any Error>
+
+  var answer: (isDone: Bool, JSON) {
+    switch result {
+    case .success(let explanation): (true, explanation.json)
+    case .failure(let error): (false, ["error": .string("\(error)")])
+    }
   }
 }
 
 extension Installation {
   /// What became of an event, by the manifests in force.
   func explain(_ request: [UInt8]) async -> (isDone: Bool, JSON) {
-    guard let question = EventQuestion(request) else {
-      return (false, ["error": "found no event's id, expected 'event'"])
-    }
+    guard let question = EventQuestion(request) else { return EventQuestion.refusal }
+    return await findings(question).answer
+  }
+
+  func findings(_ question: EventQuestion) async -> Findings {
     let holds = Dictionary(await engine.holds.map { ($0.trigger, $0.hold) }) { _, last in last }
-    return await Self.explain(question, configuration.data, plan.engine, holds)
+    return await Self.look(question, configuration.data, plan.engine, holds)
   }
 
   /// On no loop: a long log must keep nobody waiting.
-  @concurrent private static func explain(
+  @concurrent private static func look(
     _ question: EventQuestion,
     _ data: String,
     _ plan: EnginePlan,
     _ holds: [TriggerID: Hold]
-  ) async -> (isDone: Bool, JSON) {
-    question.answer(data, plan, holds)
+  ) async -> Findings {
+    question.look(at: data, plan, holds)
   }
+}
+
+extension EventQuestion {
+  static let refusal: (isDone: Bool, JSON) = (
+    false, ["error": "found no event's id, expected 'event'"]
+  )
 }
 
 /// Explains events of a data folder on which nothing runs, by manifests that are read for it.
@@ -69,7 +92,22 @@ package struct ExplainFolder {
 
   /// Answers as the program that runs would.
   package func answer(_ question: EventQuestion, data: String) -> (isDone: Bool, JSON) {
-    question.answer(data, plan)
+    told { () throws(DataFolder.Problem) in
+      let parts = try DataFolder(data).parts()
+      let found = parts.map { ($0.partition, question.look(at: $0.path, plan)) }
+      if case (nil, let only)? = found.first { return only.answer }
+      let findings = found.compactMap { part, found in part.map { ($0, found) } }
+      let map = PartitionMap(reading: findings.map { ($0, $1.reading) })
+      return SharedExplanation(question, plan, map).answer(findings)
+    }
+  }
+
+  func told(
+    _ body: () throws(DataFolder.Problem) -> (isDone: Bool, JSON)
+  ) -> (isDone: Bool, JSON) {
+    do throws(DataFolder.Problem) { return try body() } catch {
+      return (false, ["error": .string("\(error)")])
+    }
   }
 }
 
@@ -85,7 +123,7 @@ extension Explanation {
 }
 
 extension Explanation.Part {
-  fileprivate var json: JSON {
+  var json: JSON {
     [
       "sensor": .string(sensor.description), "reading": .bool(isReading),
       "dependencies": .array(

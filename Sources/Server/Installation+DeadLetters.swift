@@ -5,10 +5,7 @@ extension Installation {
   /// Answers `/deadletters/list`, `show`, `retry` and `drop`. `request` is JSON: `letters` (ids; for
   /// list, retry and drop nothing means all), and for all of these `sensor` to narrow them down.
   func deadLetters(_ path: String, _ request: [UInt8]) async -> (isDone: Bool, JSON) {
-    let json = request.isEmpty ? JSON.object([]) : try? JSON(parsing: request)
-    guard let json, let choice = LetterChoice(json) else {
-      return (false, ["error": "found no JSON with letters and sensor, both of them text"])
-    }
+    guard let choice = LetterChoice(request: request) else { return LetterChoice.malformed }
     let letters = choice.letters(of: await engine.deadLetters)
     switch path {
     case "/deadletters/list":
@@ -41,4 +38,17 @@ extension Installation {
     default: return (false, ["error": "there are list, show, retry and drop"])
     }
   }
+}
+
+extension LetterChoice {
+  init?(request: [UInt8]) {
+    guard let json = request.isEmpty ? JSON.object([]) : try? JSON(parsing: request) else {
+      return nil
+    }
+    self.init(json)
+  }
+
+  static let malformed: (isDone: Bool, JSON) = (
+    false, ["error": "found no JSON with letters and sensor, both of them text"]
+  )
 }

@@ -7,9 +7,11 @@ extension Installation {
   /// Lets an event arrive once more. `request` is JSON: `event` (its id), and if wanted `sensor`
   /// and `source`.
   func replay(_ request: [UInt8]) async -> ReplayAnswer {
-    guard let question = EventQuestion(request) else {
-      return ReplayAnswer(isDone: false, messages: ["found no event's id, expected 'event'"])
-    }
+    guard let question = EventQuestion(request) else { return ReplayAnswer.malformed }
+    return await replay(question)
+  }
+
+  func replay(_ question: EventQuestion) async -> ReplayAnswer {
     do throws(Engine.ReplayError) {
       return ReplayAnswer(
         try await engine.replay(question.event, of: question.source, at: question.sensor)
@@ -42,6 +44,11 @@ struct ReplayAnswer: Sendable {
     if lines.count == 1 { lines.append("no sensor depends on it") }
     messages = lines
   }
+
+  static let malformed = ReplayAnswer(
+    isDone: false,
+    messages: ["found no event's id, expected 'event'"]
+  )
 
   var json: JSON {
     ["replayed": .bool(isDone), "messages": .array(messages.map { .string($0) })]

@@ -84,6 +84,7 @@ private struct Migration {
           + "parted among several"
       )
     }
+    try DataFolder(options.data).check(partitions: 1)
     self.options = options
     self.report = report
     folder = options.data + "/log"

@@ -20,20 +20,34 @@ package struct PendingQuestion: Sendable {
   }
 
   func answer(_ plan: EnginePlan, isRunning: Bool, _ pending: [Pending]) -> (isDone: Bool, JSON) {
-    if let sensor, !plan.interlocking.sensors.contains(where: { $0.id == sensor }) {
-      return (false, ["error": .string("there is no sensor \(sensor)")])
-    }
+    if let refusal = refusal(plan) { return refusal }
     return (true, ["running": .bool(isRunning), "pending": .array(pending.map(\.json))])
   }
+
+  /// For a sensor that is in no manifest.
+  func refusal(_ plan: EnginePlan) -> (isDone: Bool, JSON)? {
+    guard let sensor, !plan.interlocking.sensors.contains(where: { $0.id == sensor }) else {
+      return nil
+    }
+    return (false, ["error": .string("\(Explainer.Problem.noSensor(sensor))")])
+  }
+
+  init?(_ request: [UInt8]) {
+    guard let json = request.isEmpty ? JSON.object([]) : try? JSON(parsing: request) else {
+      return nil
+    }
+    self.init(json)
+  }
+
+  static let malformed: (isDone: Bool, JSON) = (
+    false, ["error": "found no JSON with sensor, a text"]
+  )
 }
 
 extension Installation {
   /// What triggers hold and wait for. `request` is JSON: `sensor`, if wanted.
   func pending(_ request: [UInt8]) async -> (isDone: Bool, JSON) {
-    let json = request.isEmpty ? JSON.object([]) : try? JSON(parsing: request)
-    guard let json, let question = PendingQuestion(json) else {
-      return (false, ["error": "found no JSON with sensor, a text"])
-    }
+    guard let question = PendingQuestion(request) else { return PendingQuestion.malformed }
     let pending = await engine.pending(of: question.sensor)
     return question.answer(plan.engine, isRunning: true, pending)
   }
@@ -42,21 +56,33 @@ extension Installation {
 extension ExplainFolder {
   /// Answers as the program that runs would, as far as the log tells.
   package func pending(_ question: PendingQuestion, data: String) -> (isDone: Bool, JSON) {
-    var reader = PendingReader(plan)
     do {
-      var problem: NoteError?
-      _ = try EventLogReader(folder: data + "/log").read { record in
-        guard problem == nil else { return }
-        do throws(NoteError) { try reader.take(record) } catch { problem = error }
+      let parts = try DataFolder(data).parts()
+      let readers = try parts.map { ($0.partition, try read($0)) }
+      if case (nil, let only)? = readers.first {
+        return question.answer(plan, isRunning: false, only.pending(of: question.sensor))
       }
-      if let problem { throw problem }
+      let found = readers.compactMap { part, reader in part.map { ($0, reader) } }
+      let map = PartitionMap(reading: found.map { ($0, $1.reading) })
+      return SharedPending(question, plan, map)
+        .answer(found.map { ($0, $1.pending(of: question.sensor)) })
     } catch { return (false, ["error": .string("\(error)")]) }
-    return question.answer(plan, isRunning: false, reader.pending(of: question.sensor))
+  }
+
+  private func read(_ part: DataFolder.Part) throws -> PendingReader {
+    var reader = PendingReader(plan)
+    var problem: NoteError?
+    _ = try EventLogReader(folder: part.log).read { record in
+      guard problem == nil else { return }
+      do throws(NoteError) { try reader.take(record) } catch { problem = error }
+    }
+    if let problem { throw problem }
+    return reader
   }
 }
 
 extension Pending {
-  fileprivate var json: JSON {
+  var json: JSON {
     [
       "sensor": .string(trigger.sensor.description), "trigger": .string(trigger.name),
       "held": .array(held.map(\.json)), "waitsFor": .array(missing.map { .string($0) }),

@@ -11,20 +11,26 @@ package struct PlacesFolder {
   /// By entry and key; empty where there is no log.
   package let places: [EventSourceName: [String: JSON]]
 
-  /// Reads the whole log.
+  /// Reads the whole log; those of all partitions, each of which notes what its sources do.
   /// - Throws: `LogError`, or `NoteError` when a newer version wrote the log.
   package init(data: String) throws {
-    let folder = data + "/log"
+    let all = try DataFolder(data).found.map(Self.places)
+    places = all.reduce(into: [:]) { $0.merge($1) { _, last in last } }
+  }
+
+  private static func places(
+    of part: DataFolder.Part
+  ) throws -> [EventSourceName: [String: JSON]] {
     let all = SourcePlaces()
-    if Files.kind(folder) != nil {
+    if Files.kind(part.log) != nil {
       var problem: NoteError?
-      _ = try EventLogReader(folder: folder).read { record in
+      _ = try EventLogReader(folder: part.log).read { record in
         guard problem == nil else { return }
         do throws(NoteError) { try all.take(record) } catch { problem = error }
       }
       if let problem { throw problem }
     }
-    places = all.all
+    return all.all
   }
 
   /// What is to become of hooks whose entries are not among `sources`.

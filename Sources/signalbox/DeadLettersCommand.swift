@@ -12,7 +12,8 @@ struct DeadLettersCommand: AsyncParsableCommand {
     discussion: """
       They are kept with their events until they are tried again or dropped, at most 10000 and 30 \
       days unless an EventBus says otherwise. Where no program runs on the data folder, retry has \
-      them tried when the next one starts.
+      them tried when the next one starts. Of a bus with partitions they are those of the \
+      partitions that this machine has.
       """,
     subcommands: [List.self, Show.self, Retry.self, Drop.self],
     defaultSubcommand: List.self
@@ -34,16 +35,23 @@ struct DeadLettersCommand: AsyncParsableCommand {
 
     func run() async throws {
       let request = letterRequest(nil, sensor, limit: limit)
-      let (_, answer) = try await ask("list", request, folder)
+      let (isDone, answer) = try await ask("list", request, folder)
+      if !isDone, let error = answer["error"] {
+        print(text(error))
+        throw ExitCode(1)
+      }
       guard case .array(let letters)? = answer["letters"] else { return }
       for letter in letters { print(json ? letter.text : line(letter)) }
-      if !json && letters.isEmpty { print("no dead letters") }
+      if json { return }
+      if letters.isEmpty { print("no dead letters") }
+      for line in elsewhere(answer) { print(line) }
     }
 
     private func line(_ letter: JSON) -> String {
       let part = text(letter["trigger"] ?? letter["dependency"])
+      let place = letter["partition"].map { "  partition \(text($0))" } ?? ""
       return "\(text(letter["id"]))  \(text(letter["time"]))  \(text(letter["kind"]))  "
-        + "\(text(letter["sensor"]))/\(part)  \(text(letter["why"]))"
+        + "\(text(letter["sensor"]))/\(part)\(place)  \(text(letter["why"]))"
     }
   }
 
@@ -148,5 +156,5 @@ private func ask(
   if let answer = try ControlSocket(folder).answer("/deadletters/\(verb)", request) {
     return (answer.status == 200, answer.body)
   }
-  return try await DeadLetterFolder(data: folder.data).answer(verb, request)
+  return try await DeadLetterFolder.answer(verb, request, data: folder.data)
 }

@@ -1,16 +1,20 @@
 import ArgumentParser
-import Bus
 import Event
 import EventLog
 import Glibc
 import JSON
 import Posix
+import Server
 
 /// `signalbox events`: what is on the bus.
 struct EventsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "events",
     abstract: "Show the events on the bus, oldest first.",
+    discussion: """
+      Of a bus with partitions all that the data folder has are shown together: an event once, \
+      with the partitions that have it, at the position PARTITION:POSITION of its first copy.
+      """,
     subcommands: [ReplayCommand.self]
   )
 
@@ -36,47 +40,40 @@ struct EventsCommand: AsyncParsableCommand {
   var follow = false
 
   func run() async throws {
-    let reader = EventLogReader(folder: folder.data + "/log")
+    let start = try since.start() ?? .first
+    var reading = EventsReading(DataFolder(folder.data), start, source: source)
     var seen = 0
     var lineage = cause.map { Lineage(of: $0) }
-    let start = try since.start() ?? .first
-    var report = try show(reader, start, &seen, &lineage)
+    var damages = try show(&reading, &seen, &lineage)
     for line in lineage?.lines ?? [] { print(line) }
     if lineage?.isCut == true { note("the tree is cut: see --json for the rest") }
     if follow {
       let loop = try EventLoop(name: "follow")
-      var end = report.end
       while true {
         await loop.sleep(for: .milliseconds(200))
-        report = try show(reader, end.map { .goingOn($0) } ?? start, &seen, &lineage)
-        end = report.end ?? end
+        damages = try show(&reading, &seen, &lineage)
       }
     }
     if !json && seen == 0 { print("no events") }
-    for damage in report.damages { note("damage in the log: \(damage)") }
-    if !report.damages.isEmpty { throw ExitCode(1) }
+    for damage in damages { note("damage in the log: \(damage)") }
+    if !damages.isEmpty { throw ExitCode(1) }
   }
 
+  /// - Returns: the damage that was found.
   private func show(
-    _ reader: EventLogReader,
-    _ start: EventLogReader.Start,
+    _ reading: inout EventsReading,
     _ seen: inout Int,
     _ lineage: inout Lineage?
-  ) throws -> EventLogReader.Report {
+  ) throws -> [String] {
     defer { fflush(nil) }
-    return try reader.read(start) { record in
-      guard case .event(let event) = record.content else { return }
-      // Also of what is not shown: something that is may be behind it.
-      let depth = lineage?.depth(of: event)
-      if lineage != nil && depth == nil { return }
-      if let source, event.source != source { return }
+    return try reading.read(&lineage) { shown, lineage in
       seen += 1
-      if json { return print(record.position.describing(event).text) }
-      if lineage == nil { return print(line(event)) }
+      if json { return print(shown.json.text) }
+      if cause == nil { return print(line(shown)) }
       if follow {
-        print(String(repeating: "  ", count: depth ?? 0) + line(event))
+        print(String(repeating: "  ", count: shown.depth) + line(shown))
       } else {
-        lineage?.add(event, line(event))
+        lineage?.add(shown.event, line(shown))
       }
     }
   }
@@ -86,20 +83,24 @@ struct EventsCommand: AsyncParsableCommand {
     _ = unsafe write(2, bytes, bytes.count)
   }
 
-  private func line(_ event: Event) -> String {
+  private func line(_ shown: EventsReading.Shown) -> String {
+    let event = shown.event
     // A tree says that by itself.
     let isTree = self.cause != nil
     let cause =
       isTree ? "" : event.cause.map { "  caused by \($0.events.joined(separator: ", "))" } ?? ""
-    return "\(event.time)  \(event.id)  \(event.source)  \(event.subject)\(cause)"
+    return "\(event.time)  \(event.id)  \(event.source)  \(event.subject)\(shown.place)\(cause)"
   }
 }
 
-extension Position {
+extension EventsReading.Shown {
   /// The CloudEvent as JSON, data as JSON where it is JSON.
-  fileprivate func describing(_ event: Event) -> JSON {
-    var members: [JSON.Member] = [
-      .init(key: "position", value: .string(description)),
+  fileprivate var json: JSON {
+    var members: [JSON.Member] = [.init(key: "position", value: .string(position))]
+    if let partitions {
+      members.append(.init(key: "partitions", value: .array(partitions.map { JSON($0) })))
+    }
+    members += [
       .init(key: "specversion", value: "1.0"), .init(key: "id", value: .string(event.id)),
       .init(key: "source", value: .string(event.source)),
       .init(key: "type", value: .string(event.type)),
@@ -122,5 +123,12 @@ extension Position {
       )
     }
     return .object(members)
+  }
+
+  /// The partitions, behind other words.
+  fileprivate var place: String {
+    guard let partitions else { return "" }
+    let list = partitions.map { "\($0)" }.joined(separator: ", ")
+    return "  partition\(partitions.count == 1 ? "" : "s") \(list)"
   }
 }

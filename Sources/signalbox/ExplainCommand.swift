@@ -14,7 +14,8 @@ struct ExplainCommand: ParsableCommand {
     discussion: """
       A program that runs on the data folder answers by the manifests in force; without one the \
       manifests are read here. Filters are judged as they are now, firings and what is held are \
-      read from the log. With --pending: what triggers hold and wait for, since when, and what \
+      read from the log. Of a bus with partitions each sensor is looked up in its own, as far as \
+      this machine has it. With --pending: what triggers hold and wait for, since when, and what \
       holds their firings back. Exit status 1 if there is no such event or sensor.
       """
   )
@@ -90,12 +91,23 @@ struct ExplainCommand: ParsableCommand {
 
   private func lines(_ answer: JSON) -> [String] {
     let event = "\(plain(answer["event"])) (\(plain(answer["source"])) \(plain(answer["subject"])))"
-    var lines = ["event \(event) at \(plain(answer["position"]))"]
-    if answer["read"] != .bool(true) { lines.append("the engine has not read it yet") }
+    // Copies of a bus with partitions.
+    let places = answer["positions"].map { $0.items.map { plain($0) }.joined(separator: ", ") }
+    var lines = ["event \(event) at \(places ?? plain(answer["position"]))"]
+    for partition in answer["unread"]?.items ?? [] {
+      lines.append("the engine of partition \(plain(partition)) has not read it yet")
+    }
+    if places == nil, answer["read"] != .bool(true) {
+      lines.append("the engine has not read it yet")
+    }
     let sensors = answer["sensors"]?.items ?? []
     if sensors.isEmpty { lines.append("no sensor waits for events of that source and name") }
     for sensor in sensors {
-      lines.append("sensor \(plain(sensor["sensor"]))")
+      if let why = sensor["absent"] {
+        lines += ["sensor \(plain(sensor["sensor"]))", "  \(plain(why))"]
+        continue
+      }
+      lines.append("sensor \(plain(sensor["sensor"]))\(partition(of: sensor))")
       if sensor["reading"] != .bool(true) {
         lines.append("  did not read when the event came: it was loaded later, or is not loaded")
       }

@@ -78,7 +78,7 @@ struct HooksCommand: AsyncParsableCommand {
 
     func run() async throws {
       let lock: FolderLock
-      do throws(LogError) { lock = try FolderLock(folder.data + "/log") } catch {
+      do throws(LogError) { lock = try DataFolder(folder.data).lock() } catch {
         HooksCommand.complain("a program that runs on \(folder.data) keeps the hooks: \(error)")
         throw ExitCode(1)
       }

@@ -1,19 +1,20 @@
 import Event
 
-/// What an event or a firing led to, found in one pass over the log: a cause is always before what
-/// it causes.
+/// What an event or a firing led to, found in one pass over a log, in which a cause is always before
+/// what it causes; over several logs in as many passes as find something new.
 struct Lineage {
   /// An event with what it is behind.
   private struct Branch {
     let line: String
-    var children: [String] = []
+    let causes: [String]
   }
 
   private let root: String
   /// How many steps behind the root, by the ids of events and firings.
   private var depths: [String: Int]
   private var branches: [String: Branch] = [:]
-  private var tops: [String] = []
+  /// The ids of these, as they came.
+  private var order: [String] = []
 
   /// Lines that are kept for a tree; what is behind them is left out, and said so.
   private static let linesMax = 100_000
@@ -40,21 +41,29 @@ struct Lineage {
       isCut = true
       return
     }
-    // Under the last of its causes that belongs here.
-    let parent = event.cause?.events.last { branches[$0] != nil }
-    if let parent { branches[parent]?.children.append(event.id) } else { tops.append(event.id) }
-    branches[event.id] = Branch(line: line)
+    order.append(event.id)
+    branches[event.id] = Branch(line: line, causes: event.cause?.events ?? [])
   }
+
+  /// How much of it is known.
+  var count: Int { depths.count }
 
   /// The tree, two spaces for each step.
   var lines: [String] {
+    var children: [String: [String]] = [:]
+    var tops: [String] = []
+    for id in order {
+      // Under the last of its causes that belongs here, which clocks may have put behind it.
+      let parent = branches[id]?.causes.last { branches[$0] != nil }
+      if let parent { children[parent, default: []].append(id) } else { tops.append(id) }
+    }
     var lines: [String] = []
     // From the last to the first, so that the first is taken first.
     var rest = tops.reversed().map { (id: $0, depth: 0) }
     while let (id, depth) = rest.popLast() {
       guard let branch = branches[id] else { continue }
       lines.append(String(repeating: "  ", count: depth) + branch.line)
-      rest += branch.children.reversed().map { (id: $0, depth: depth + 1) }
+      rest += (children[id] ?? []).reversed().map { (id: $0, depth: depth + 1) }
     }
     return lines
   }

@@ -4,6 +4,7 @@ import Event
 import EventLog
 import Glibc
 import JSON
+import Server
 
 /// `signalbox log`: looks at the records of a data folder, also while a server writes to it.
 struct LogCommand: ParsableCommand {
@@ -21,11 +22,9 @@ struct LogCommand: ParsableCommand {
     @OptionGroup var folder: DataOption
 
     func run() throws {
-      let bar = ProgressLine()
-      let report = try EventLogReader(folder: folder.data + "/log").read(progress: bar.show) { _ in
+      try eachLog(of: folder) { part, progress throws(LogError) in
+        try EventLogReader(folder: part.log).read(progress: progress) { _ in }
       }
-      bar.clear()
-      try report.tell()
     }
   }
 
@@ -37,13 +36,15 @@ struct LogCommand: ParsableCommand {
 
     @OptionGroup var folder: DataOption
 
-    @Option(help: "Begin behind this position.")
+    @Option(help: "Begin behind this position, PARTITION:POSITION of a bus with partitions.")
     var after: String?
 
     @OptionGroup var since: SinceOption
 
     func validate() throws {
-      if let after, Position(after) == nil { throw ValidationError("--after is a position") }
+      if let after, Place.parts(of: after) == nil {
+        throw ValidationError("--after is a position")
+      }
       if after != nil && since.since != nil {
         throw ValidationError("give --after or --since, not both")
       }
@@ -52,14 +53,25 @@ struct LogCommand: ParsableCommand {
     func run() throws {
       // Standard output may be a terminal too: then the lines are progress enough.
       let bar = ProgressLine(isQuiet: isatty(1) == 1)
-      let start = try since.start() ?? after.flatMap { Position($0) }.map { .after($0) }
-      let report = try EventLogReader(folder: folder.data + "/log").read(
-        start ?? .first,
-        progress: bar.show
-      ) { print($0.json.text) }
+      var parts = try DataFolder(folder.data).parts()
+      var start = try since.start() ?? .first
+      if let after {
+        let place = try Place(after, among: parts)
+        parts = [place.part]
+        start = .after(place.position)
+      }
+      var pass = try MergedPass(parts) { _ in start }
+      while let (part, record) = try pass.next() {
+        bar.show(pass.progress)
+        print(record.json(at: part.name(record.position)).text)
+      }
       bar.clear()
-      for damage in report.damages { writeError("damage: \(damage)\n") }
-      if !report.damages.isEmpty { throw ExitCode(1) }
+      var isDamaged = false
+      for (part, report) in pass.reports {
+        for damage in report.damages { writeError("damage: \(part.prefix)\(damage)\n") }
+        isDamaged = isDamaged || !report.damages.isEmpty
+      }
+      if isDamaged { throw ExitCode(1) }
     }
   }
 
@@ -76,32 +88,75 @@ struct LogCommand: ParsableCommand {
     var destination: String
 
     func run() throws {
-      let bar = ProgressLine()
-      let report = try EventLogReader(folder: folder.data + "/log").backup(
-        to: destination + "/log",
-        progress: bar.show
-      )
-      bar.clear()
-      try report.tell()
+      let there = DataFolder(destination)
+      try there.check(canHold: try DataFolder(folder.data).parts())
+      try eachLog(of: folder) { part, progress throws(LogError) in
+        try EventLogReader(folder: part.log).backup(
+          to: part.at(there).log,
+          progress: progress
+        )
+      }
     }
   }
 }
 
-extension EventLogReader.Report {
-  fileprivate func tell() throws {
-    print("\(records) records in \(segments) segments")
-    if tailBytes > 0 {
-      print("\(tailBytes) bytes at the end are no whole record (being written, or torn)")
+/// A position that may name its partition.
+private struct Place {
+  let part: DataFolder.Part
+  let position: Position
+
+  /// - Throws: `DataFolder.Problem` for a partition that is not here, or none where there are some.
+  init(_ text: String, among parts: [DataFolder.Part]) throws(DataFolder.Problem) {
+    let found = Self.parts(of: text)
+    guard let found, let part = parts.first(where: { $0.partition == found.partition }) else {
+      let there = parts.compactMap(\.partition).map { "\($0):POSITION" }.joined(separator: ", ")
+      throw DataFolder.Problem(
+        "--after: found '\(text)', expected \(there.isEmpty ? "a position of one log" : there)"
+      )
     }
-    for damage in damages { print("damage: \(damage)") }
-    if !damages.isEmpty { throw ExitCode(1) }
+    (self.part, position) = (part, found.position)
+  }
+
+  static func parts(of text: String) -> (partition: Int?, position: Position)? {
+    let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+    guard let last = parts.last, let position = Position(last), parts.count <= 2 else { return nil }
+    if parts.count == 1 { return (nil, position) }
+    return Int(parts[0]).map { ($0, position) }
+  }
+}
+
+/// Goes through the logs of a data folder and tells of each.
+/// - Throws: `ExitCode` 1 in the end where any is damaged.
+private func eachLog(
+  of folder: DataOption,
+  _ read: (DataFolder.Part, (EventLogReader.Progress) -> Void) throws(LogError) ->
+    EventLogReader.Report
+) throws {
+  var isDamaged = false
+  for part in try DataFolder(folder.data).parts() {
+    let bar = ProgressLine()
+    let report = try read(part, bar.show)
+    bar.clear()
+    report.tell(part.prefix)
+    isDamaged = isDamaged || !report.damages.isEmpty
+  }
+  if isDamaged { throw ExitCode(1) }
+}
+
+extension EventLogReader.Report {
+  fileprivate func tell(_ prefix: String) {
+    print("\(prefix)\(records) records in \(segments) segments")
+    if tailBytes > 0 {
+      print("\(prefix)\(tailBytes) bytes at the end are no whole record (being written, or torn)")
+    }
+    for damage in damages { print("\(prefix)damage: \(damage)") }
   }
 }
 
 extension Record {
-  fileprivate var json: JSON {
+  fileprivate func json(at place: String) -> JSON {
     var members: [JSON.Member] = [
-      .init(key: "position", value: .string(position.description)),
+      .init(key: "position", value: .string(place)),
       .init(key: "logTime", value: .string(time.description)),
     ]
     switch content {

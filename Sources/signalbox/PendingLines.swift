@@ -11,12 +11,13 @@ struct PendingLines {
     for trigger in answer["pending"]?.items ?? [] {
       if plain(trigger["sensor"]) != sensor {
         sensor = plain(trigger["sensor"])
-        lines.append("sensor \(sensor)")
+        lines.append("sensor \(sensor)\(partition(of: trigger))")
       }
       let name = "  trigger \(plain(trigger["trigger"])): "
       lines += Self.parts(trigger, isRunning: answer["running"] == .bool(true)).map { name + $0 }
     }
-    self.lines = lines.isEmpty ? ["nothing is held and nothing waits"] : lines
+    if lines.isEmpty { lines = ["nothing is held and nothing waits"] }
+    self.lines = lines + elsewhere(answer)
   }
 
   private static func parts(_ trigger: JSON, isRunning: Bool) -> [String] {
@@ -78,6 +79,19 @@ struct PendingLines {
     guard let time = json[key], time != .null else { return "" }
     return " \(key) \(plain(time))"
   }
+}
+
+/// Where a bus has partitions: in which one something is, behind other words.
+func partition(of json: JSON) -> String {
+  json["partition"].map { " in partition \(plain($0))" } ?? ""
+}
+
+/// Where a bus has partitions: which of them were not asked.
+func elsewhere(_ answer: JSON) -> [String] {
+  let partitions = answer["elsewhere"]?.items ?? []
+  if partitions.isEmpty { return [] }
+  let list = partitions.map { plain($0) }.joined(separator: ", ")
+  return ["not asked, since other processes own them: partitions \(list)"]
 }
 
 /// A text as it is, anything else as JSON.

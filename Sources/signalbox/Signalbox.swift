@@ -17,7 +17,7 @@ struct Signalbox: AsyncParsableCommand {
 
 /// Where the data folder is.
 struct DataOption: ParsableArguments {
-  @Option(help: "The data folder.")
+  @Option(help: "The data folder; of a bus with partitions also DATA/partition-N, for one alone.")
   var data = "./data"
 }
 

@@ -109,9 +109,11 @@ private func stored(
 ) throws(RehearsalError) -> [String: Event] {
   var found: [String: Event] = [:]
   do {
-    _ = try EventLogReader(folder: folder + "/log").read { record in
-      guard case .event(let event) = record.content, ids.contains(event.id) else { return }
-      found[event.id] = event
+    for part in try DataFolder(folder).parts() {
+      _ = try EventLogReader(folder: part.log).read { record in
+        guard case .event(let event) = record.content, ids.contains(event.id) else { return }
+        found[event.id] = event
+      }
     }
   } catch { throw RehearsalError("the data folder \(folder) cannot be read: \(error)") }
   return found

@@ -214,6 +214,9 @@ actor Front {
     if parts.fingerprint(of: configuration.manifests) != fingerprint { _ = await reload() }
   }
 
+  /// For questions about all of the partitions, by the manifests in force.
+  var answers: PartitionAnswers { PartitionAnswers(figures, of: partitions, plan.engine) }
+
   /// Takes no more requests and finishes those that were accepted.
   func stop() async {
     await withDiscardingTaskGroup { group in

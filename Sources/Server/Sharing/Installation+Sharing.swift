@@ -9,6 +9,7 @@ extension Installation {
       log: log,
       places: parts.places,
       loop: engine.loop,
+      instruments: instruments,
       logger: logger
     )
     shared = Task { await work.run() }

@@ -4,6 +4,7 @@ import Event
 import JSON
 import KafkaBus
 import Logging
+import Observe
 import Plugin
 import Posix
 import Sensor
@@ -15,6 +16,7 @@ struct SharedWork: Sendable {
   let log: any Bus
   let places: SourcePlaces
   let loop: EventLoop
+  let instruments: Instruments
   let logger: Logger
 
   /// How far each of the two has come is noted on the log, like the places of sources.
@@ -80,12 +82,12 @@ struct SharedWork: Sendable {
           metadata: ["partition": "\(share.partition)", "gap": "\(gap)"]
         )
       }
-      _ = try await places.append(
-        batch.events + gap(batch),
-        [note(UInt64(batch.next))],
-        of: Self.inbox,
-        to: log
-      )
+      let events = batch.events + gap(batch)
+      let next = [note(UInt64(batch.next))]
+      let appended = try await places.append(events, next, of: Self.inbox, to: log)
+      for (event, one) in zip(events, appended) where one.isDuplicate && !event.isOwn {
+        instruments.duplicates.increment(["\(event.namespace)/\(event.source)", event.subject])
+      }
     }
   }
 

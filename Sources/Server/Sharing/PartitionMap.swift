@@ -1,0 +1,57 @@
+import Engine
+import Sensor
+
+/// Which partitions of a bus can be asked here, and in which one each sensor runs.
+struct PartitionMap: Sendable {
+  let here: [Int]
+  /// Those that can be asked elsewhere only, as far as their number is known.
+  let elsewhere: [Int]
+  private let homes: [SensorID: Int]
+
+  /// Of a process that owns some of all partitions.
+  init(owned: [Int], of partitions: Int, _ plan: EnginePlan) {
+    here = owned
+    elsewhere = (0..<partitions).filter { !owned.contains($0) }
+    homes = Dictionary(
+      plan.interlocking.sensors.map {
+        ($0.id, EventRouting.partition(of: $0.id, among: partitions))
+      }
+    ) { first, _ in first }
+  }
+
+  /// Of a folder on which nothing runs, by the sensors that its logs tell of: how many partitions
+  /// the bus has it does not tell.
+  init(reading: [(partition: Int, sensors: Set<SensorID>)]) {
+    here = reading.map(\.partition)
+    elsewhere = []
+    homes = Dictionary(
+      reading.flatMap { partition, sensors in sensors.map { ($0, partition) } }
+    ) { first, _ in first }
+  }
+
+  func home(of sensor: SensorID) -> Int? { homes[sensor] }
+
+  /// Why nothing is known here of a sensor, in words behind its name; nil: something is.
+  func absence(of sensor: SensorID) -> String? {
+    guard let home = homes[sensor] else {
+      return "has run in none of the partitions that are here: \(list)"
+    }
+    return here.contains(home)
+      ? nil : "runs in partition \(home), which this process does not own"
+  }
+
+  /// Those that are here, in words.
+  var list: String { Self.list(here) }
+
+  /// What was asked for may be there as well, in words behind others; empty: nowhere.
+  var others: String {
+    if elsewhere.isEmpty { return "" }
+    let isOne = elsewhere.count == 1
+    return "; partition\(isOne ? "" : "s") \(Self.list(elsewhere)) \(isOne ? "is" : "are") "
+      + "not owned by this process"
+  }
+
+  static func list(_ partitions: [Int]) -> String {
+    partitions.isEmpty ? "none" : partitions.map { "\($0)" }.joined(separator: ", ")
+  }
+}
