@@ -4,6 +4,7 @@ import EventLog
 import Foundation
 import JSON
 import Posix
+import Synchronization
 import TestKit
 import Testing
 
@@ -11,16 +12,33 @@ import Testing
 /// on a machine that never had the others.
 @Suite struct PartitionFolderTests {
   /// Appends to the logs of partitions, at log times that the test sets, in seconds.
-  private struct Folder {
+  ///
+  /// Logs stay open: a process that another test starts meanwhile may hold their locks for a moment.
+  private final class Folder: Sendable {
     let data: String
+    private let now = Atomic<Int64>(0)
+    private let logs = Mutex<[Int: EventLog]>([:])
+
+    init(data: String) { self.data = data }
 
     func append(_ partition: Int, at seconds: Int64, _ events: Event...) async throws {
-      var settings = EventLog.Configuration()
-      settings.clock = LogClock(wall: { seconds * 1_000_000_000 }, monotonic: { 0 })
-      let (log, _) = try EventLog.open(folder: "\(data)/partition-\(partition)/log", settings)
-      _ = try await log.append(events.map { .event($0) })
-      await log.close()
+      now.store(seconds * 1_000_000_000, ordering: .relaxed)
+      _ = try await log(partition).append(events.map { .event($0) })
     }
+
+    private func log(_ partition: Int) throws -> EventLog {
+      try logs.withLock { logs in
+        if let log = logs[partition] { return log }
+        var settings = EventLog.Configuration()
+        let time: @Sendable () -> Int64 = { [self] in now.load(ordering: .relaxed) }
+        settings.clock = LogClock(wall: time, monotonic: time)
+        let log = try EventLog.open(folder: "\(data)/partition-\(partition)/log", settings).log
+        logs[partition] = log
+        return log
+      }
+    }
+
+    func close() async { for log in logs.withLock({ $0.values.map(\.self) }) { await log.close() } }
 
     /// Runs a command on the whole folder.
     func run(_ arguments: String...) throws -> (status: Int32, output: String) {
@@ -32,6 +50,17 @@ import Testing
       let answer = try signalbox(arguments + ["--data", data])
       #expect(answer.status == 0, "\(answer.output)")
       return answer.output.split(separator: "\n").map(String.init)
+    }
+  }
+
+  private func withFolder(_ body: (String, Folder) async throws -> Void) async throws {
+    try await withTemporaryFolder { temporary in
+      let folder = Folder(data: temporary + "/data")
+      do { try await body(temporary, folder) } catch {
+        await folder.close()
+        throw error
+      }
+      await folder.close()
     }
   }
 
@@ -63,15 +92,13 @@ import Testing
   }
 
   /// The clock of partition 2's owner is behind: it had the outcome of what came later.
-  private func filled(_ data: String) async throws -> Folder {
-    let folder = Folder(data: data)
+  private func fill(_ folder: Folder) async throws {
     try await folder.append(0, at: 10, event("early"))
     try await folder.append(2, at: 20, event("outcome", "outcomes", causedBy: "push"))
     try await folder.append(2, at: 25, event("next", "outcomes", causedBy: "outcome"))
     try await folder.append(0, at: 30, event("push"), event("both"))
     try await folder.append(0, at: 40, event("outcome", "outcomes", causedBy: "push"))
     try await folder.append(2, at: 50, event("both"))
-    return folder
   }
 
   /// The third word on of each line.
@@ -81,8 +108,8 @@ import Testing
 
   @Test("events of partitions come in the order of log time, copies once, with their partitions")
   func events() async throws {
-    try await withTemporaryFolder { temporary in
-      let folder = try await filled(temporary + "/data")
+    try await withFolder { temporary, folder in
+      try await fill(folder)
       let start = "1970-01-01T00:00:00Z  "
       #expect(
         try folder.lines("events") == [
@@ -116,8 +143,7 @@ import Testing
 
   @Test("a chain is found and nested although the clocks of its partitions put its end first")
   func chain() async throws {
-    try await withTemporaryFolder { temporary in
-      let folder = Folder(data: temporary + "/data")
+    try await withFolder { _, folder in
       // Each is passed on to a partition whose clock is further behind.
       try await folder.append(4, at: 1, event("d", "outcomes", causedBy: "c"))
       try await folder.append(4, at: 2, event("e", "outcomes", causedBy: "d"))
@@ -149,8 +175,8 @@ import Testing
 
   @Test("events are followed in all partitions, also in one that comes later")
   func following() async throws {
-    try await withTemporaryFolder { temporary in
-      let folder = try await filled(temporary + "/data")
+    try await withFolder { temporary, folder in
+      try await fill(folder)
       let process = Process()
       process.executableURL = URL(fileURLWithPath: builtProgram("signalbox"))
       process.arguments = ["events", "--follow", "--data", folder.data]
@@ -173,8 +199,8 @@ import Testing
 
   @Test("log verify, dump and backup go through all partitions")
   func log() async throws {
-    try await withTemporaryFolder { temporary in
-      let folder = try await filled(temporary + "/data")
+    try await withFolder { temporary, folder in
+      try await fill(folder)
       #expect(
         try folder.lines("log", "verify") == [
           "partition 0: 4 records in 1 segments", "partition 2: 3 records in 1 segments",
@@ -214,8 +240,8 @@ import Testing
 
   @Test("damage says in which partition it is")
   func damage() async throws {
-    try await withTemporaryFolder { temporary in
-      let folder = try await filled(temporary + "/data")
+    try await withFolder { temporary, folder in
+      try await fill(folder)
       let log = folder.data + "/partition-2/log"
       let name = try #require(try Files.list(log).first { $0.hasSuffix(".log") })
       var bytes = try Files.read(log + "/" + name, limit: 64 << 20)
