@@ -30,10 +30,12 @@ package struct DeadLetterFolder {
     let map = PartitionMap(reading: folders.map { ($0, $1.sensors) })
     if let refusal = LetterChoice(request)?.refusal(map) { return refusal }
     let byPartition = Dictionary(uniqueKeysWithValues: folders)
-    return try await SharedLetters(map: map) { partition, verb, request in
-      guard let folder = byPartition[partition] else { return (false, [:]) }
-      return try await folder.answer(verb, request)
-    }.answer(verb, request)
+    let letters = SharedLetters(map: map) { partition, verb, request in
+      do { return try await byPartition[partition]?.answer(verb, request) ?? (false, [:]) } catch {
+        return (false, ["error": .string("\(error)")])
+      }
+    }
+    return await letters.answer(verb, request)
   }
 
   /// Reads the whole log.

@@ -89,33 +89,27 @@ struct EventsReading {
   }
 }
 
-/// Which partitions have an event.
+/// Which partitions have an event that was not shown yet.
 private struct Copies {
-  private struct Places {
-    /// A bit for each of at most 64.
-    var partitions: UInt64 = 0
-    var isShown = false
-  }
-
-  private var recent: [Event.Identity: Places] = [:]
+  /// A bit for each of at most 64 partitions; 0: the event was shown.
+  private var recent: [Event.Identity: UInt64] = [:]
   /// Those before: who follows for weeks must not remember every event.
-  private var older: [Event.Identity: Places] = [:]
+  private var older: [Event.Identity: UInt64] = [:]
 
   private static let recentMax = 500_000
 
   mutating func note(_ event: Event.Identity, in partition: Int) {
-    var places = recent[event] ?? older[event] ?? Places()
-    places.partitions |= 1 << UInt64(partition)
-    recent[event] = places
+    let known = recent[event] ?? older[event]
+    recent[event] = known == 0 ? 0 : (known ?? 0) | 1 << UInt64(partition)
   }
 
   /// - Returns: the partitions that have it; nil when it was shown already.
   mutating func show(_ event: Event.Identity, from partition: Int) -> [Int]? {
     // It may have come after the others were noted.
     note(event, in: partition)
-    guard let places = recent[event], !places.isShown else { return nil }
-    recent[event]?.isShown = true
-    return (0..<64).filter { places.partitions & 1 << UInt64($0) != 0 }
+    guard let known = recent[event], known != 0 else { return nil }
+    recent[event] = 0
+    return (0..<64).filter { known & 1 << UInt64($0) != 0 }
   }
 
   mutating func age() {

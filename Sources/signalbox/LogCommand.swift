@@ -61,8 +61,13 @@ struct LogCommand: ParsableCommand {
         start = .after(place.position)
       }
       var pass = try MergedPass(parts) { _ in start }
+      var shown = 0
       while let (part, record) = try pass.next() {
-        bar.show(pass.progress)
+        let progress = pass.progress
+        if progress.done - shown > 1 << 20 {
+          shown = progress.done
+          bar.show(progress)
+        }
         print(record.json(at: part.name(record.position)).text)
       }
       bar.clear()

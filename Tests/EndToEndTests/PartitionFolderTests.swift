@@ -256,6 +256,24 @@ import Testing
     }
   }
 
+  @Test("a folder with partitions is not moved to a topic of one")
+  func migration() async throws {
+    try await withFolder { temporary, folder in
+      try await fill(folder)
+      let bus = """
+        apiVersion: argoproj.io/v1alpha1
+        kind: EventBus
+        metadata: {name: default}
+        spec: {kafka: {url: "127.0.0.1:1"}}
+        """
+      try write(bus, temporary + "/bus.yaml")
+      let answer = try folder.run("migrate", "--to", "kafka", temporary + "/bus.yaml")
+      #expect(answer.status == 1)
+      #expect(answer.output.contains("partition-0 is of a bus with partitions"), "\(answer.output)")
+      #expect(try Files.list(folder.data) == ["partition-0", "partition-2"])
+    }
+  }
+
   @Test("a process that owns no partition yet is told of")
   func nothing() async throws {
     try await withTemporaryFolder { temporary in

@@ -82,7 +82,8 @@ package struct DataFolder: Sendable {
     let names = (try? Files.list(path)) ?? []
     return names.compactMap { name in
       guard name.hasPrefix(Self.name), let number = Int(name.dropFirst(Self.name.count)),
-        name == "\(Self.name)\(number)", Files.kind("\(path)/\(name)/log") == .folder
+        (0..<64).contains(number), name == "\(Self.name)\(number)",
+        Files.kind("\(path)/\(name)/log") == .folder
       else { return nil }
       return number
     }.sorted()

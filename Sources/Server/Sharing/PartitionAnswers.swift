@@ -14,7 +14,7 @@ struct PartitionAnswers: Sendable {
   init(_ figures: PartitionFigures, of partitions: Int, _ plan: EnginePlan) {
     owned = figures.all.map { ($0, $1.installation) }
     self.plan = plan
-    map = PartitionMap(owned: owned.map(\.partition), of: partitions, plan)
+    map = PartitionMap(owned: owned.map(\.partition), of: partitions)
   }
 
   /// As `Installation.explain`.
@@ -49,9 +49,7 @@ struct PartitionAnswers: Sendable {
     }
     let verb = String(path.dropFirst("/deadletters/".count))
     let json = (try? JSON(parsing: request)) ?? .object([])
-    do { return try await letters.answer(verb, json) } catch {
-      return (false, ["error": .string("\(error)")])
-    }
+    return await letters.answer(verb, json)
   }
 
   /// As `Installation.replay`.
@@ -73,7 +71,7 @@ struct PartitionAnswers: Sendable {
     }
     var found: [(installation: Installation, partition: Int, events: [Event])] = []
     for (partition, installation) in owned
-    where question.sensor.map({ map.home(of: $0) == partition }) ?? true {
+    where question.sensor.map({ map.home($0) == partition }) ?? true {
       let events = try await installation.engine.replayable(
         question.event,
         of: question.source,

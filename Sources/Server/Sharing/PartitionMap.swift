@@ -1,4 +1,3 @@
-import Engine
 import Sensor
 
 /// Which partitions of a bus can be asked here, and in which one each sensor runs.
@@ -6,17 +5,14 @@ struct PartitionMap: Sendable {
   let here: [Int]
   /// Those that can be asked elsewhere only, as far as their number is known.
   let elsewhere: [Int]
-  private let homes: [SensorID: Int]
+  /// The partition in which a sensor runs; nil: in none that is known.
+  let home: @Sendable (SensorID) -> Int?
 
   /// Of a process that owns some of all partitions.
-  init(owned: [Int], of partitions: Int, _ plan: EnginePlan) {
+  init(owned: [Int], of partitions: Int) {
     here = owned
     elsewhere = (0..<partitions).filter { !owned.contains($0) }
-    homes = Dictionary(
-      plan.interlocking.sensors.map {
-        ($0.id, EventRouting.partition(of: $0.id, among: partitions))
-      }
-    ) { first, _ in first }
+    home = { EventRouting.partition(of: $0, among: partitions) }
   }
 
   /// Of a folder on which nothing runs, by the sensors that its logs tell of: how many partitions
@@ -24,16 +20,15 @@ struct PartitionMap: Sendable {
   init(reading: [(partition: Int, sensors: Set<SensorID>)]) {
     here = reading.map(\.partition)
     elsewhere = []
-    homes = Dictionary(
+    let homes = Dictionary(
       reading.flatMap { partition, sensors in sensors.map { ($0, partition) } }
     ) { first, _ in first }
+    home = { homes[$0] }
   }
-
-  func home(of sensor: SensorID) -> Int? { homes[sensor] }
 
   /// Why nothing is known here of a sensor, in words behind its name; nil: something is.
   func absence(of sensor: SensorID) -> String? {
-    guard let home = homes[sensor] else {
+    guard let home = home(sensor) else {
       return "has run in none of the partitions that are here: \(list)"
     }
     return here.contains(home)

@@ -22,7 +22,7 @@ struct SharedExplanation {
       return ([], "\(Explainer.Problem.noSensor(sensor))")
     }
     if let absence = map.absence(of: sensor) { return ([], "sensor \(sensor) \(absence)") }
-    return ([map.home(of: sensor)].compactMap(\.self), nil)
+    return ([map.home(sensor)].compactMap(\.self), nil)
   }
 
   /// - Parameter findings: of those partitions at least, in order.
@@ -79,7 +79,7 @@ struct SharedExplanation {
     _ sensor: SensorID,
     _ found: [(partition: Int, explanation: Explanation)]
   ) -> JSON {
-    let home = map.home(of: sensor)
+    let home = map.home(sensor)
     let place = JSON.Member(key: "partition", value: home.map { JSON($0) } ?? .null)
     let part = found.first { $0.partition == home }?.explanation.sensors.first {
       $0.sensor == sensor

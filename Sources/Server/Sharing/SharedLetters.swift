@@ -5,33 +5,36 @@ import JSON
 struct SharedLetters {
   let map: PartitionMap
   /// Asks one partition: `list`, `show`, `retry` or `drop`, and the request.
-  let ask: (Int, String, JSON) async throws -> (isDone: Bool, JSON)
+  let ask: (Int, String, JSON) async -> (isDone: Bool, JSON)
 
-  func answer(_ verb: String, _ request: JSON) async throws -> (isDone: Bool, JSON) {
+  func answer(_ verb: String, _ request: JSON) async -> (isDone: Bool, JSON) {
     guard let choice = LetterChoice(request) else {
       return (false, ["error": "found no letters and no sensor"])
     }
-    if verb == "list" { return (true, try await list(request, choice.limit)) }
-    guard let ids = choice.ids else { return try await actOnAll(verb, request) }
-    let homes = try await homes(of: ids)
+    if verb == "list" { return (true, await list(request, choice.limit)) }
+    guard let ids = choice.ids else {
+      let acted = await act(verb) { _ in request }
+      return (acted.isDone, acted.json)
+    }
+    let homes = await homes(of: ids)
     if verb == "show" {
       guard let home = ids.first.flatMap({ homes[$0] }) else {
         return (false, ["error": .string("there is no such dead letter in \(places)")])
       }
-      let (isDone, answer) = try await ask(home, verb, request)
+      let (isDone, answer) = await ask(home, verb, request)
       return (isDone, Self.locate(answer, in: home))
     }
-    return try await act(verb, on: ids, homes)
+    return await act(verb, on: ids, homes)
   }
 
   private var places: String { "the partitions that are here: \(map.list)\(map.others)" }
 
   /// The latest `limit` of all, oldest first.
-  private func list(_ request: JSON, _ limit: Int) async throws -> JSON {
+  private func list(_ request: JSON, _ limit: Int) async -> JSON {
     var letters: [(time: Int64, letter: JSON)] = []
     var count = 0
     for partition in map.here {
-      let (_, answer) = try await ask(partition, "list", request)
+      let (_, answer) = await ask(partition, "list", request)
       count += answer["count"]?.wholeNumber ?? 0
       letters += (answer["letters"]?.items ?? []).map { letter in
         let time = letter["time"]?.asString.flatMap { Timestamp(rfc3339: $0) }
@@ -46,11 +49,11 @@ struct SharedLetters {
   }
 
   /// The partitions that have these letters.
-  private func homes(of ids: [String]) async throws -> [String: Int] {
+  private func homes(of ids: [String]) async -> [String: Int] {
     var homes: [String: Int] = [:]
     for partition in map.here {
       let request: JSON = ["letters": .array(ids.map { .string($0) })]
-      let (_, answer) = try await ask(partition, "list", request)
+      let (_, answer) = await ask(partition, "list", request)
       for letter in answer["letters"]?.items ?? [] {
         guard let id = letter["id"]?.asString else { continue }
         homes[id] = homes[id] ?? partition
@@ -63,45 +66,52 @@ struct SharedLetters {
     _ verb: String,
     on ids: [String],
     _ homes: [String: Int]
-  ) async throws -> (isDone: Bool, JSON) {
-    var answer = try await act(verb) { partition in
+  ) async -> (isDone: Bool, JSON) {
+    var answer = await act(verb) { partition in
       let own = ids.filter { homes[$0] == partition }
       return own.isEmpty ? nil : ["letters": .array(own.map { .string($0) })]
     }
-    if let error = answer.error { return (false, error) }
-    let lines = Dictionary(answer.lines.map { ($0["id"]?.asString ?? "", $0) }) { _, last in last }
-    answer.lines = ids.map { id in
-      lines[id]
-        ?? ["id": .string(id), "done": false, "message": .string("there is none in \(places)")]
+    for id in ids where homes[id] == nil {
+      answer.isDone = false
+      answer.lines.append([
+        "id": .string(id), "done": false, "message": .string("there is none in \(places)"),
+      ])
     }
-    let isDone = answer.isDone && ids.allSatisfy { homes[$0] != nil }
-    return (isDone, ["letters": .array(answer.lines)])
-  }
-
-  private func actOnAll(_ verb: String, _ request: JSON) async throws -> (isDone: Bool, JSON) {
-    let answer = try await act(verb) { _ in request }
-    return (answer.isDone, answer.error ?? ["letters": .array(answer.lines)])
+    return (answer.isDone, answer.json)
   }
 
   /// - Parameter request: what one partition is asked; nil: nothing.
-  private func act(
-    _ verb: String,
-    _ request: (Int) -> JSON?
-  ) async throws -> (isDone: Bool, lines: [JSON], error: JSON?) {
-    var lines: [JSON] = []
-    var isDone = true
+  private func act(_ verb: String, _ request: (Int) -> JSON?) async -> Acted {
+    var acted = Acted()
     for partition in map.here {
       guard let request = request(partition) else { continue }
-      let (isOneDone, answer) = try await ask(partition, verb, request)
-      if let error = answer["error"] { return (false, lines, Self.told(error, by: partition)) }
-      isDone = isDone && isOneDone
-      lines += answer["letters"]?.items ?? []
+      let (isDone, answer) = await ask(partition, verb, request)
+      acted.isDone = acted.isDone && isDone
+      acted.lines += answer["letters"]?.items ?? []
+      // Those of others may go all the same.
+      if let error = answer["error"] {
+        acted.errors.append("partition \(partition): \(error.asString ?? error.text)")
+      }
     }
-    return (isDone, lines, nil)
+    return acted
   }
 
-  private static func told(_ error: JSON, by partition: Int) -> JSON {
-    ["error": .string("partition \(partition): \(error.asString ?? error.text)")]
+  /// What was done in several partitions.
+  private struct Acted {
+    var isDone = true
+    var lines: [JSON] = []
+    var errors: [String] = []
+
+    var json: JSON {
+      var members: [JSON.Member] = []
+      if errors.isEmpty || !lines.isEmpty {
+        members.append(.init(key: "letters", value: .array(lines)))
+      }
+      if !errors.isEmpty {
+        members.append(.init(key: "error", value: .string(errors.joined(separator: "; "))))
+      }
+      return .object(members)
+    }
   }
 
   /// A letter with its partition, by which its positions are named too.
