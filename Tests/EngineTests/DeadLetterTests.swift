@@ -67,6 +67,29 @@ extension EngineTests {
     }
   }
 
+  @Test("a copy of the failure of a sensor that runs elsewhere is no dead letter here")
+  func failedElsewhere() async throws {
+    let plan = try sensor("a", "suite", ["push"], "d0")
+    let script = Script([failing])
+    try await run([plan], [trigger(plan, script)]) { (log, engine) in
+      _ = try await log.append([event("e", "push")])
+      var copy = try #require(try await events(log, until: "a/t/failed").last)
+      copy.id = "copy"
+      copy.cause?.path = ["default/elsewhere/t"]
+      copy.cause?.firing = FiringID(
+        namespace: "default",
+        sensor: "elsewhere",
+        trigger: "t",
+        replay: 0,
+        dependencies: []
+      )
+      _ = try await log.append([.event(copy)])
+    }
+    try await run([plan], [trigger(plan, script)]) { (_, engine) in
+      #expect(await engine.deadLetters.map(\.sensor.name) == ["a"])
+    }
+  }
+
   @Test("one that fails again is a dead letter again, however often")
   func failedAgain() async throws {
     let plan = try sensor("a", "suite", ["push"], "d0")
