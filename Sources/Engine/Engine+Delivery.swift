@@ -57,7 +57,9 @@ extension Engine {
           state.rates[trigger] = rate.mark(after: state.rates[trigger], now: now)
         }
         if lane.isLong { pressedBatches = 4 }
-        running[intent.id] = Task { finished(intent, await deliver(intent)) }
+        // As it is now: when the task begins its sensor may have been refused.
+        let plan = plan.triggers[trigger]
+        running[intent.id] = Task { finished(intent, await deliver(intent, plan)) }
       case .skip(let intent):
         let why = "as many firings as may be at once are unfinished (concurrency, mode skip)"
         running[intent.id] = Task { finished(intent, await leftOut(intent, .skipped, why)) }
@@ -163,9 +165,9 @@ extension Engine {
     case interrupted
   }
 
-  private func deliver(_ intent: Intent) async -> Delivery {
+  private func deliver(_ intent: Intent, _ trigger: TriggerPlan?) async -> Delivery {
     let began = clock()
-    guard let trigger = plan.triggers[intent.trigger] else {
+    guard let trigger else {
       let why = "the trigger is no longer in the manifests"
       return await settled(
         intent,

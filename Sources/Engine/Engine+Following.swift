@@ -24,6 +24,11 @@ extension Engine {
       for (id, followed) in lane.followed where followers[id] == nil {
         let intent = followed.entry.intent
         followers[id] = Task {
+          // Since then it may have been refused.
+          guard !plan.isRefused(trigger) else {
+            followers[id] = nil
+            return
+          }
           do {
             let started = try takenUp(intent, startedAt: followed.started)
             watched[id] = started

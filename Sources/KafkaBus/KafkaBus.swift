@@ -53,7 +53,7 @@ package enum KafkaBus {
     }
 
     /// Events on their way to the partitions.
-    var eventsTopic: String { topic + "-events" }
+    var eventsTopic: String { KafkaBus.eventsTopic(topic) }
 
     /// The one partition's id is older than the others.
     private var ownerID: String {
@@ -93,12 +93,16 @@ package enum KafkaBus {
     }
   }
 
+  static func eventsTopic(_ topic: String) -> String { topic + "-events" }
+
   /// Makes the topics that are missing.
+  /// - Parameter limit: how long each may take.
   /// - Throws: `KafkaError`, `KafkaSettingError`, or `KafkaBusError` for a topic of another shape.
   package static func prepare(
     _ settings: Settings,
     loop: EventLoop,
-    observer: KafkaObserver
+    observer: KafkaObserver,
+    within limit: Duration
   ) async throws {
     let admin = KafkaAdmin(settings.client, loop: loop, observer: observer)
     // What is needed and for how long only its owner knows.
@@ -110,8 +114,7 @@ package enum KafkaBus {
         topic,
         partitions: settings.partitions,
         properties,
-        // It is tried again anyway, and a program that is to stop waits for the end of this.
-        within: min(settings.patience, .seconds(5))
+        within: limit
       )
       guard partitions == settings.partitions else {
         throw KafkaBusError.shape(

@@ -12,7 +12,7 @@ package import Posix
 /// the owners tell by its identity what they have.
 package struct KafkaIntake: Sendable {
   private let topic: String
-  private let settings: KafkaSettings
+  private let settings: @Sendable () throws -> KafkaBus.Settings
   private let observer: KafkaObserver
   private let producers: KafkaProducers
   private let loop: EventLoop
@@ -29,16 +29,15 @@ package struct KafkaIntake: Sendable {
     "max.message.bytes": "\(messageBytes)",
   ]
 
-  package init(_ settings: KafkaBus.Settings, loop: EventLoop, observer: KafkaObserver) {
-    topic = settings.eventsTopic
-    var client = settings.client
-    client["acks"] = "all"
-    client["enable.idempotence"] = "true"
-    client["message.max.bytes"] = "\(Self.messageBytes)"
-    client["message.timeout.ms"] = "\(Self.patience.wholeNanoseconds / 1_000_000)"
-    // A request waits for each message; what comes while one is written goes together anyway.
-    client["linger.ms"] = "0"
-    self.settings = client
+  /// - Parameter settings: asked for at each call: secrets may have changed.
+  package init(
+    topic: String,
+    loop: EventLoop,
+    observer: KafkaObserver,
+    settings: @escaping @Sendable () throws -> KafkaBus.Settings
+  ) {
+    self.topic = KafkaBus.eventsTopic(topic)
+    self.settings = settings
     self.observer = observer
     self.loop = loop
     producers = KafkaProducers(loop: loop)
@@ -56,11 +55,13 @@ package struct KafkaIntake: Sendable {
       record.partition = Int32(partition)
       return record
     }
+    let client: KafkaSettings
+    do { client = self.client(try settings()) } catch { throw .failed("\(error)") }
     let failure = await withTaskGroup(of: (any Error)?.self) { group in
       for record in records {
         // On the loop they begin in this order, and so they are written.
         group.addTask(executorPreference: loop) {
-          do { _ = try await producers.send(record, settings, observer) } catch { return error }
+          do { _ = try await producers.send(record, client, observer) } catch { return error }
           return nil
         }
       }
@@ -71,6 +72,17 @@ package struct KafkaIntake: Sendable {
       throw .tooLarge(limit: Self.messageBytes)
     }
     throw .failed("\(failure)")
+  }
+
+  private func client(_ settings: KafkaBus.Settings) -> KafkaSettings {
+    var client = settings.client
+    client["acks"] = "all"
+    client["enable.idempotence"] = "true"
+    client["message.max.bytes"] = "\(Self.messageBytes)"
+    client["message.timeout.ms"] = "\(Self.patience.wholeNanoseconds / 1_000_000)"
+    // A request waits for each message; what comes while one is written goes together anyway.
+    client["linger.ms"] = "0"
+    return client
   }
 
   package func close() async { await producers.close() }

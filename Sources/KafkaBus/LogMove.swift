@@ -213,7 +213,12 @@ package struct LogMove: Sendable {
   private func withWriter<Result>(
     _ body: (KafkaTransactor) async throws -> Result
   ) async throws -> Result {
-    try await KafkaBus.prepare(settings, loop: loop, observer: observer)
+    try await KafkaBus.prepare(
+      settings,
+      loop: loop,
+      observer: observer,
+      within: settings.patience
+    )
     let writer = try KafkaTransactor(
       settings.producer,
       loop: loop,

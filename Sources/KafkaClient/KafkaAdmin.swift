@@ -49,6 +49,7 @@ package struct KafkaAdmin: Sendable {
     within limit: Duration,
     _ body: @escaping @Sendable (Client, MonotonicTime) throws(KafkaError) -> Success
   ) async throws -> Success {
+    // Held until the client is destroyed, which it never is where no thread can be had.
     let ears = Ears(observer, loop)
     // Brokers that make topics by themselves do so for producers that ask about one.
     let raw = try unsafe settings.makeClient(.consumer) { configuration in
@@ -61,12 +62,13 @@ package struct KafkaAdmin: Sendable {
           .hear(level, "\(String(cString: facility)): \(String(cString: words))")
       }
     }
+    _ = unsafe Unmanaged.passRetained(ears)
     let client = unsafe Client(raw)
     if settings.hasToken, let token = try? observer.token() { _ = unsafe token.show(to: raw) }
     let result = await loop.onOwnThread("kafka-admin", within: limit + .seconds(5)) {
       let result = Result { () throws(KafkaError) in try body(client, .now() + limit) }
       client.destroy()
-      withExtendedLifetime(ears) {}
+      unsafe Unmanaged.passUnretained(ears).release()
       return result
     }
     guard let result else { throw KafkaError.timedOut }

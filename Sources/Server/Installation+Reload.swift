@@ -42,12 +42,12 @@ extension Installation {
   }
 
   /// Reads them anew if they hold something else than they did.
-  func reloadIfChanged() async {
-    if startup.kubernetes != nil {
-      _ = await reload()
-      return
+  @discardableResult
+  func reloadIfChanged() async -> Reload {
+    if startup.kubernetes == nil, parts.fingerprint(of: configuration.manifests) == fingerprint {
+      return Reload(isDone: true, messages: [])
     }
-    if parts.fingerprint(of: configuration.manifests) != fingerprint { _ = await reload() }
+    return await reload()
   }
 
   /// Swaps the plan between two batches, at a position that the log tells.

@@ -35,8 +35,8 @@ actor Installation {
   var plan: PlanBuilder.Plan
   /// What the manifests held when they were read last.
   var fingerprint: Int
-  /// The objects of a cluster that the plan was made of at first and, in a partition, since.
-  var documents: [ClusterDocument]
+  /// The objects of a cluster that a partition's plan was made of.
+  var selection: ClusterSelection
   /// One reload at a time.
   let turnstile = Turnstile()
   let ports: Ports
@@ -118,7 +118,7 @@ actor Installation {
     let first = try await parts.firstPlan(configuration, startup)
     let plan = first.plan.part(of: startup.share)
     self.plan = plan
-    documents = first.documents
+    selection = first.selection
     var engineConfiguration = Engine.Configuration()
     engineConfiguration.hopLimit = configuration.hopLimit
     if let holdFor = settings.holdFor { engineConfiguration.holdFor = holdFor }
@@ -181,11 +181,7 @@ actor Installation {
     }
     for source in plan.sources { report("event source \(source)") }
     for sensor in plan.engine.interlocking.sensors { report("sensor \(sensor.id)") }
-    if let share = startup.share {
-      join(share)
-      // They may have been read anew for all others meanwhile.
-      await reloadIfChanged()
-    }
+    if let share = startup.share { join(share) }
     report("ready")
   }
 

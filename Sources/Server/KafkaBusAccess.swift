@@ -44,6 +44,18 @@ struct KafkaBusAccess: Sendable {
     return settings
   }
 
+  /// Makes the topics that are missing. Those who call it try again, and a program that is to stop waits
+  /// for the end of it.
+  /// - Throws: what `KafkaBus.prepare` does, or `SecretError`.
+  func prepare() async throws {
+    try await KafkaBus.prepare(
+      try settings(),
+      loop: loop,
+      observer: observer,
+      within: .seconds(5)
+    )
+  }
+
   /// Opens the log of `folder` as the bus's owner.
   /// - Throws: what `KafkaBus.open` does.
   func open(

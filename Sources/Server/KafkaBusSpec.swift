@@ -15,8 +15,10 @@ struct KafkaBusSpec: Sendable {
   let sessionTimeout: Duration
   /// Among how many owners the work can be shared; 1: one process owns all of it.
   let partitions: Int
-  /// Of the block as written.
+  /// Of the block as written, and of what stands for what it leaves out.
   let fingerprint: String
+  /// Of the block alone.
+  let written: String
   /// What its manifest may name.
   let secrets: any SecretStore
 
@@ -60,7 +62,6 @@ struct KafkaBusSpec: Sendable {
   }
 
   private init(_ bus: EventBusManifest, _ block: Block, _ secrets: any SecretStore) {
-    fingerprint = nodeFingerprint(block.node)
     self.secrets = secrets
     let own = block.block("signalbox")
     var connection = KafkaConnection(.producer, from: block, own: own)
@@ -103,5 +104,7 @@ struct KafkaBusSpec: Sendable {
     connection.check(secrets, block)
     self.topic = topic
     self.connection = connection
+    written = nodeFingerprint(block.node)
+    fingerprint = "\(written) \(topic) \(group)"
   }
 }

@@ -3,6 +3,7 @@ import KafkaBus
 import KafkaClient
 import Logging
 import Observe
+import Plugin
 import Posix
 
 /// Runs installations on a bus on Kafka: one while this process owns the bus; before and after, it
@@ -33,11 +34,17 @@ struct KafkaTenure {
         guard end == .lost else { return }
         backoff.reset()
         service.report("the bus is another process's, or has to be read anew: standing by")
-      } catch let error where error is KafkaError || error is KafkaTransactionError {
+      } catch let error where passes(error) {
         access.note(.error, "the bus cannot be had; trying again: \(error)")
       }
       if await service.stops(within: backoff.next(), on: startup.loop) { return }
     }
+  }
+
+  /// Whether waiting may mend it. In a cluster Secrets come and go.
+  private func passes(_ error: any Error) -> Bool {
+    error is KafkaError || error is KafkaTransactionError
+      || startup.kubernetes != nil && (error is SecretError || error is KafkaSettingError)
   }
 
   /// Waits for a bell or for the end of the program. Manifests are read when the bus is won.
@@ -53,7 +60,7 @@ struct KafkaTenure {
   /// Takes part in the election once, and runs while this process is the owner.
   private func round(_ access: KafkaBusAccess) async throws -> Service.End {
     let settings = try access.settings()
-    try await KafkaBus.prepare(settings, loop: access.loop, observer: access.observer)
+    try await access.prepare()
     let election = try KafkaElection(settings, loop: access.loop, observer: access.observer)
     let (won, lost) = (try Bell(), access.lost)
     do { try await election.join() } catch {

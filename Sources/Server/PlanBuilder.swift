@@ -33,13 +33,6 @@ struct PlanBuilder {
     /// Where the bus is on Kafka.
     let kafkaBus: KafkaBusSpec?
 
-    static let empty = Plan(
-      engine: EnginePlan(sensors: [], triggers: []),
-      routes: [],
-      made: [],
-      kafkaBus: nil
-    )
-
     /// `namespace/source/event` and kind, for the start's message.
     var sources: [String] { made.map { "\($0.name) (\($0.kind))" } }
 

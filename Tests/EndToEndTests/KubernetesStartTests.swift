@@ -92,23 +92,30 @@ extension KubernetesTests {
       try bench.apply("EventSource", "source", bench.hook("/hook"))
       var sensor = bench.maker("one")
       sensor.set(["suspend": true], at: "signalbox")
-      try bench.apply("Sensor", "sensor", sensor)
+      let names = ["sensor", "leaving"]
+      for name in names { try bench.apply("Sensor", name, sensor) }
       var program = try bench.start()
       #expect(bench.post("/hook", #"{"n":"a"}"#) == "HTTP/1.1 202")
-      try bench.wait("the firing to wait", program) {
-        bench.get("/metrics").contains(#"hold="suspend"} 1"#)
+      func holds(_ hold: String, _ count: Int, of name: String = "sensor=") -> Bool {
+        bench.get("/metrics").split(separator: "\n").count {
+          $0.hasPrefix("signalbox_firings_held{") && $0.contains(name)
+            && $0.hasSuffix(#"hold="\#(hold)"} 1"#)
+        } == count
       }
+      try bench.wait("the firings to wait", program) { holds("suspend", 2) }
       #expect(program.end() == 0)
       // Nothing is left that it could fall back to.
       try Files.remove(bench.folder + "/data/kubernetes.json")
       sensor.set(["suspend": "maybe"], at: "signalbox")
-      try bench.apply("Sensor", "sensor", sensor)
+      for name in names { try bench.apply("Sensor", name, sensor) }
       program = try bench.start()
       try bench.wait("the refusal", program) {
         bench.condition("Ready", "Sensor", "sensor").hasPrefix("False Refused")
       }
-      try bench.wait("the firing to wait", program) {
-        bench.get("/metrics").contains(#"hold="refused"} 1"#)
+      try bench.wait("the firings to wait", program) { holds("refused", 2) }
+      bench.remove("Sensor", "leaving")
+      try bench.wait("the firing of a sensor that is gone to end", program) {
+        holds("refused", 0, of: "leaving") && holds("refused", 1)
       }
       // What comes meanwhile is matched once it is there again.
       #expect(bench.post("/hook", #"{"n":"b"}"#) == "HTTP/1.1 202")

@@ -40,7 +40,12 @@ struct BusRig {
     self.settings = settings
     self.loop = loop
     self.notes = notes
-    try await KafkaBus.prepare(settings, loop: loop, observer: notes.observer)
+    try await KafkaBus.prepare(
+      settings,
+      loop: loop,
+      observer: notes.observer,
+      within: settings.patience
+    )
   }
 
   func open(_ folder: String) async throws -> EventLog {

@@ -164,6 +164,19 @@ struct ClusterSharingTests {
     }
   }
 
+  /// Each pod is replaced by one with an empty folder, while events come.
+  private func replaceAll(_ bench: Bench) throws {
+    for number in bench.pods.indices {
+      let old = bench.pods.remove(at: number)
+      try bench.send(4)
+      #expect(old.end() == 0, "\(old.printed)")
+      try bench.send(4)
+      bench.pods.insert(try bench.start(number), at: number)
+      try bench.wait("the new pod") { bench.pods[number].isReady }
+      try bench.send(4)
+    }
+  }
+
   private func play(_ bench: Bench) throws {
     for number in 0..<3 { bench.pods.append(try bench.start(number)) }
     try bench.wait("all to wait for a bus") {
@@ -195,15 +208,14 @@ struct ClusterSharingTests {
     try bench.wait("what is told of each, \(events())") { events().count >= told.count }
     #expect(events() == told)
 
-    for number in 0..<3 {
-      let old = bench.pods.remove(at: number)
-      try bench.send(4)
-      #expect(old.end() == 0, "\(old.printed)")
-      try bench.send(4)
-      bench.pods.insert(try bench.start(number), at: number)
-      try bench.wait("the new pod") { bench.pods[number].isReady }
-      try bench.send(4)
-    }
+    try replaceAll(bench)
+    // New pods know no earlier version of it. What comes meanwhile waits for it.
+    let good = try #require(bench.cluster.object("sensors", "ci", "a")?["spec"])
+    bench.cluster.change("sensors", "ci", "a") { $0.set("no such field", at: "spec", "nonsense") }
+    try replaceAll(bench)
+    try bench.wait("the refusal") { bench.pods.allSatisfy { $0.hasSensors(2) } }
+    bench.cluster.change("sensors", "ci", "a") { $0.set(good, at: "spec") }
+    try bench.wait("the repair") { bench.pods.allSatisfy { $0.hasSensors(3) } }
 
     func check(_ sensor: String, _ events: Range<Int>) throws {
       try bench.wait("all of \(sensor), made are \(bench.made(by: sensor))") {

@@ -15,7 +15,11 @@ import Testing
       let client = KafkaSettings(["bootstrap.servers": cluster.address])
       var settings = KafkaBus.Settings(client: client, topic: "bus", group: "g")
       (settings.partitions, settings.partition) = (2, 1)
-      let intake = KafkaIntake(settings, loop: loop, observer: notes.observer)
+      let intake = KafkaIntake(
+        topic: settings.topic,
+        loop: loop,
+        observer: notes.observer
+      ) { [settings] in settings }
       let inbox = try KafkaInbox(settings, loop: loop, observer: notes.observer)
       let producer = try KafkaProducer(client, loop: loop, observer: notes.observer)
       do {

@@ -16,7 +16,12 @@ struct KafkaSide {
       group: name
     )
     loop = try EventLoop(name: "bus")
-    try await KafkaBus.prepare(settings, loop: loop, observer: KafkaObserver())
+    try await KafkaBus.prepare(
+      settings,
+      loop: loop,
+      observer: KafkaObserver(),
+      within: settings.patience
+    )
     log = try await KafkaBus.open(
       settings,
       folder: folder,

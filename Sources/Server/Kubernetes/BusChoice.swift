@@ -50,14 +50,14 @@ extension KubernetesMode {
         run(on: bus)
         return (true, bus)
       case .open(let why):
-        if why != last { service.report("waiting: \(why)") }
-        last = why
         if standby == nil {
           standby = await Standby(service, startup) { [contact] in
             let note = contact.readiness.note
             return "not ready: " + (note.isEmpty ? "no EventBus can be used; see the log" : note)
           }
         }
+        if why != last { service.report("waiting: \(why)") }
+        last = why
         let found = await startup.loop.readable(
           of: [service.stopping, service.reloading, startup.changed.raw]
         )

@@ -37,14 +37,28 @@ struct ClusterLoad: Sendable {
   /// In the words of `validate`, for the operator.
   let messages: [String]
 
-  /// Sensors that exist, of which nothing can be in force.
-  var refusedSensors: Set<SensorID> {
-    Set(
-      verdicts.filter { $0.force == .none && $0.key.kind == "Sensor" }.map {
-        SensorID(namespace: $0.key.namespace, name: $0.key.name)
-      }
+  var selection: ClusterSelection {
+    ClusterSelection(
+      documents: inForce,
+      refused: Set(
+        verdicts.filter { $0.force == .none && $0.key.kind == "Sensor" }.map {
+          SensorID(namespace: $0.key.namespace, name: $0.key.name)
+        }
+      )
     )
   }
+}
+
+/// What of the objects is in force.
+struct ClusterSelection: Sendable, Equatable {
+  var documents: [ClusterDocument] = []
+  /// Sensors that exist, of which nothing can be in force.
+  var refused: Set<SensorID> = []
+}
+
+/// Why what was chosen cannot be in force.
+struct ClusterLoadError: Error, CustomStringConvertible {
+  let description: String
 }
 
 /// Finds out which documents can be in force together. One with an error falls back to what it was

@@ -18,7 +18,10 @@ extension KubernetesMode {
       let load = await load(parts, refusedPorts: refused)
       guard let next = load.plan else { return .refused(load.messages, parts.logger) }
       do {
-        if isNews(load) || !ports.listens(onAllOf: next) { try await putInForce(next) }
+        if isNews(load) || !ports.listens(onAllOf: next) {
+          choose(load)
+          try await putInForce(next)
+        }
         await settle(load, instruments)
         return Reload(isDone: true, messages: load.messages)
       } catch let failure as PortFailure where refused[failure.port] == nil {
@@ -56,34 +59,37 @@ extension Installation {
     guard let share = startup.share else {
       return await kubernetes.reload(parts, ports, instruments) { try await self.putInForce($0) }
     }
-    let load = await kubernetes.load(parts, refusedPorts: [:])
-    guard let next = load.plan else { return refused(load.messages) }
-    if load.inForce == documents { return Reload(isDone: true, messages: []) }
-    do { try await putInForce(next.part(of: share)) } catch { return refused(["\(error)"]) }
-    documents = load.inForce
-    return Reload(isDone: true, messages: [])
+    do {
+      let (plan, selection) = try kubernetes.chosenPlan(parts)
+      if selection != self.selection { try await putInForce(plan.part(of: share)) }
+      self.selection = selection
+      return Reload(isDone: true, messages: [])
+    } catch { return refused(["\(error)"]) }
   }
 }
 
 extension Parts {
   /// What is in force at first.
   /// - Returns: with what it came from in a cluster.
-  /// - Throws: `Server.Refused` where files have an error.
+  /// - Throws: `Server.Refused` where files have an error; `ClusterLoadError`.
   func firstPlan(
     _ configuration: Server.Configuration,
     _ startup: Startup
-  ) async throws -> (plan: PlanBuilder.Plan, documents: [ClusterDocument]) {
+  ) async throws -> (plan: PlanBuilder.Plan, selection: ClusterSelection) {
     guard let kubernetes = startup.kubernetes else {
       let builder = builder(Diagnostics())
       guard let plan = builder.build(configuration.manifests, checksMeaning: false) else {
         throw Server.Refused()
       }
-      return (plan, [])
+      return (plan, ClusterSelection())
     }
-    // A partition's process says how the objects stand.
-    let load =
-      startup.share == nil
-      ? await kubernetes.firstLoad(self) : await kubernetes.load(self, refusedPorts: [:])
-    return (load.plan ?? .empty, load.inForce)
+    // Its process has chosen for the partition, and says how the objects stand.
+    if startup.share != nil { return try kubernetes.chosenPlan(self) }
+    let load = await kubernetes.firstLoad(self)
+    guard let plan = load.plan else {
+      throw ClusterLoadError(description: load.messages.joined(separator: " | "))
+    }
+    kubernetes.choose(load)
+    return (plan, load.selection)
   }
 }

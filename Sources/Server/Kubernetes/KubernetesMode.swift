@@ -6,6 +6,7 @@ import JSON
 import Logging
 import Manifest
 import Observe
+import Plugin
 import Posix
 import Synchronization
 
@@ -13,7 +14,9 @@ import Synchronization
 final class KubernetesMode: Sendable {
   private struct State {
     /// What was in force at the last settling.
-    var inForce: [ClusterDocument] = []
+    var inForce = ClusterSelection()
+    /// What the partitions of a shared bus have to have in force.
+    var chosen = ClusterSelection()
     /// Each document that exists as it was when it was in force last.
     var last: [ClusterDocument.Key: ClusterDocument] = [:]
     /// What an earlier run left, until the cluster has answered.
@@ -26,8 +29,8 @@ final class KubernetesMode: Sendable {
   }
 
   private struct RunningBus {
-    /// Of the `kafka` of its EventBus; nil: the embedded log.
-    let kafka: String?
+    /// nil: the embedded log.
+    let kafka: KafkaBusSpec?
   }
 
   let contact = Contact()
@@ -166,19 +169,43 @@ final class KubernetesMode: Sendable {
 
   /// From here on EventBus objects that want another bus are told so.
   func run(on bus: KafkaBusSpec?) {
-    state.withLock { $0.bus = RunningBus(kafka: bus?.fingerprint) }
+    state.withLock { $0.bus = RunningBus(kafka: bus) }
   }
 
-  /// A program cannot leave the bus that it runs on: tells those that want another one.
-  private func refuses(_ buses: [EventBusManifest], _ diagnostics: Diagnostics) -> Bool {
-    guard let running = state.withLock({ $0.bus }) else { return false }
-    let others = buses.filter { $0.kafka.map { nodeFingerprint($0) } != running.kafka }
-    for bus in others {
-      diagnostics.add(
-        Diagnostic(.error, bus.mark, field: bus.kafkaPath, PlanBuilder.Plan.otherBus)
-      )
+  /// A program cannot leave the bus that it runs on.
+  private func refuse(_ bus: EventBusManifest, _ diagnostics: Diagnostics) {
+    diagnostics.add(Diagnostic(.error, bus.mark, field: bus.kafkaPath, PlanBuilder.Plan.otherBus))
+  }
+
+  /// A plan of documents, unless some of them have errors.
+  private func build(
+    _ chosen: [ClusterDocument],
+    _ parts: Parts,
+    _ refusedPorts: [Int: String]
+  ) -> (plan: PlanBuilder.Plan?, found: [Diagnostic]) {
+    let diagnostics = Diagnostics()
+    var builder = parts.builder(diagnostics)
+    builder.refusedPorts = refusedPorts
+    let set = SensorCompiler.reader(diagnostics).read(
+      objects: chosen.map { ($0.key.description, $0.content) }
+    )
+    let running = state.withLock { $0.bus }
+    if let running {
+      let others = set.buses.filter {
+        $0.kafka.map { nodeFingerprint($0) } != running.kafka?.written
+      }
+      for bus in others { refuse(bus, diagnostics) }
+      if !others.isEmpty { return (nil, diagnostics.sorted) }
     }
-    return !others.isEmpty
+    let plan = builder.build(set, checksMeaning: true)
+    // Of the same words two EventBuses may make two topics.
+    if let running, let bus = plan?.kafkaBus, bus.fingerprint != running.kafka?.fingerprint,
+      let first = set.buses.first
+    {
+      refuse(first, diagnostics)
+      return (nil, diagnostics.sorted)
+    }
+    return (plan, diagnostics.sorted)
   }
 
   func rules(_ folder: FolderSecrets) -> NamespaceRules {
@@ -192,15 +219,7 @@ final class KubernetesMode: Sendable {
     let documents = await documents()
     let last = state.withLock { $0.last }
     let loader = ClusterLoader(documents: documents, last: last) { chosen in
-      let diagnostics = Diagnostics()
-      var builder = parts.builder(diagnostics)
-      builder.refusedPorts = refusedPorts
-      let set = SensorCompiler.reader(diagnostics).read(
-        objects: chosen.map { ($0.key.description, $0.content) }
-      )
-      if self.refuses(set.buses, diagnostics) { return (nil, diagnostics.sorted) }
-      let plan = builder.build(set, checksMeaning: true)
-      return (plan, diagnostics.sorted)
+      self.build(chosen, parts, refusedPorts)
     }
     var load = loader.load()
     var rounds = 1
@@ -208,7 +227,7 @@ final class KubernetesMode: Sendable {
       load = loader.load()
       rounds += 1
     }
-    let refused = load.refusedSensors
+    let refused = load.selection.refused
     load.plan?.engine.refused = refused
     return load
   }
@@ -227,7 +246,27 @@ final class KubernetesMode: Sendable {
   }
 
   /// Whether `load` puts something else in force than is.
-  func isNews(_ load: ClusterLoad) -> Bool { state.withLock { $0.inForce != load.inForce } }
+  func isNews(_ load: ClusterLoad) -> Bool { state.withLock { $0.inForce != load.selection } }
+
+  // MARK: Partitions
+
+  /// What a process is about to put in force, its partitions first.
+  func choose(_ load: ClusterLoad) { state.withLock { $0.chosen = load.selection } }
+
+  /// The plan of what was chosen last, for a partition.
+  /// - Throws: `ClusterLoadError` where it cannot be in force any more.
+  func chosenPlan(
+    _ parts: Parts
+  ) throws(ClusterLoadError) -> (plan: PlanBuilder.Plan, selection: ClusterSelection) {
+    let selection = state.withLock { $0.chosen }
+    let (plan, found) = build(selection.documents, parts, [:])
+    guard var plan else {
+      let errors = found.filter { $0.severity == .error }
+      throw ClusterLoadError(description: errors.map(\.description).joined(separator: " | "))
+    }
+    plan.engine.refused = selection.refused
+    return (plan, selection)
+  }
 
   /// Tells the objects how they stand, although nothing runs yet.
   func report(_ load: ClusterLoad) async {
@@ -245,7 +284,7 @@ final class KubernetesMode: Sendable {
       logger.warning("a manifest of the cluster", metadata: ["message": "\(message)"])
     }
     let last = state.withLock { state in
-      state.inForce = load.inForce
+      state.inForce = load.selection
       for document in load.inForce { state.last[document.key] = document }
       let present = Dictionary(now.map { ($0.key, $0.uid) }) { _, last in last }
       state.last = state.last.filter { present[$0.key] == $0.value.uid }
@@ -256,6 +295,8 @@ final class KubernetesMode: Sendable {
     } catch {
       logger.warning("the manifests could not be remembered", metadata: ["error": "\(error)"])
     }
+    // The running bus needs its own, also where its EventBus has gone.
+    if let bus = state.withLock({ $0.bus?.kafka }) { _ = bus.connection.secretValues(bus.secrets) }
     secrets.forgetUnused()
     show(load.verdicts, instruments)
     await report(load)

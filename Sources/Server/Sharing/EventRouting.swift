@@ -9,8 +9,14 @@ import Sensor
 struct EventRouting: Sendable {
   let partitions: Int
   private let wanted: [EventKey: [Int]]
+  /// By namespace: the partitions of sensors that are not in force now. What these wait for is not
+  /// known, so they get all of it: when a sensor is in force again it goes on where it was.
+  private let unknown: [String: Set<Int>]
 
-  init(_ sensors: [SensorPlan], partitions: Int) {
+  init(_ sensors: [SensorPlan], refused: Set<SensorID> = [], partitions: Int) {
+    unknown = Dictionary(grouping: refused, by: \.namespace).mapValues { sensors in
+      Set(sensors.map { Self.partition(of: $0, among: partitions) })
+    }
     var wanted: [EventKey: Set<Int>] = [:]
     for sensor in sensors {
       let partition = Self.partition(of: sensor.id, among: partitions)
@@ -24,13 +30,19 @@ struct EventRouting: Sendable {
 
   /// At least one.
   func partitions(for event: Event) -> [Int] {
+    let found = sensors(for: event)
+    if !found.isEmpty { return found }
     let key = EventKey(event)
-    return wanted[key]
-      ?? [Self.partition("\(key.namespace)/\(key.source)/\(key.subject)", partitions)]
+    return [Self.partition("\(key.namespace)/\(key.source)/\(key.subject)", partitions)]
   }
 
-  /// Those whose sensors wait for events of its kind; there may be none.
-  func sensors(for event: Event) -> [Int] { wanted[EventKey(event)] ?? [] }
+  /// Those whose sensors wait for events of its kind, or may; there may be none.
+  func sensors(for event: Event) -> [Int] {
+    let key = EventKey(event)
+    let known = wanted[key] ?? []
+    guard let unknown = unknown[key.namespace] else { return known }
+    return unknown.union(known).sorted()
+  }
 
   /// Where a sensor runs.
   static func partition(of sensor: SensorID, among partitions: Int) -> Int {

@@ -15,7 +15,7 @@ import Sensor
 actor Front {
   private let configuration: Server.Configuration
   private let logger: Logger
-  private let sockets: ListeningSockets
+  private let startup: Startup
   /// One process to a data folder.
   private let lock: FolderLock
   private let report: @Sendable (String) -> Void
@@ -38,8 +38,12 @@ actor Front {
   private var plan: PlanBuilder.Plan
   private var fingerprint: Int
   private var servers: [HTTPServer] = []
+  /// Whether a partition has other manifests in force than was asked for.
+  private var isBehind = false
   /// One reload at a time.
   private let turnstile = Turnstile()
+  /// After so long a partition that could not follow is asked again.
+  private static let patience = Duration.seconds(5)
 
   /// - Throws: `Server.Refused`, `LogError.locked` or `SystemError`.
   init(
@@ -51,7 +55,7 @@ actor Front {
     configuration = service.configuration
     logger = service.logger
     report = service.report
-    sockets = startup.sockets
+    self.startup = startup
     kubernetes = startup.kubernetes
     self.partitions = partitions
     self.intake = intake
@@ -65,7 +69,7 @@ actor Front {
     instruments = Instruments(in: metrics)
     ports = Ports(
       configuration,
-      sockets,
+      startup.sockets,
       loops,
       configuration.portLimits(own),
       accessLog,
@@ -110,7 +114,7 @@ actor Front {
   func start() async throws {
     try await ports.openFirst(plan.routesByPort, mustHaveAll: kubernetes == nil)
     servers.append(
-      try await sockets.serve(
+      try await startup.sockets.serve(
         configuration.consoleAddress,
         configuration.consolePort,
         FrontConsole(
@@ -146,9 +150,9 @@ actor Front {
       )
     }
     report("console on \(configuration.consoleAddress):\(configuration.consolePort)")
-    sockets.closeOwn()
+    startup.sockets.closeOwn()
     if let kubernetes, await !kubernetes.settledFirst(ports, instruments) {
-      _ = await reload(kubernetes)
+      _ = await reload()
     }
     for source in plan.sources { report("event source \(source)") }
     for sensor in plan.engine.interlocking.sensors {
@@ -173,36 +177,43 @@ actor Front {
     let read = parts.read(configuration.manifests, after: plan)
     fingerprint = read.fingerprint
     guard let next = read.plan else { return .refused(read.messages, logger) }
-    do throws(PortFailure) {
-      let failures = try await putInForce(next)
-      return Reload(isDone: failures.isEmpty, messages: read.messages + failures)
+    do {
+      try await putInForce(next)
+      return Reload(isDone: true, messages: read.messages)
     } catch { return .refused(read.messages + ["\(error)"], logger) }
   }
 
   /// The same of the objects of a cluster.
   private func reload(_ kubernetes: KubernetesMode) async -> Reload {
-    await kubernetes.reload(parts, ports, instruments) { next in
-      for failure in try await self.putInForce(next) {
-        self.logger.error("a partition goes on as it was", metadata: ["error": "\(failure)"])
-      }
-    }
+    await kubernetes.reload(parts, ports, instruments) { try await self.putInForce($0) }
   }
 
-  /// - Returns: what kept partitions from following.
-  /// - Throws: `PortFailure`; then nothing has changed.
-  private func putInForce(_ next: PlanBuilder.Plan) async throws(PortFailure) -> [String] {
+  /// Sensors are there before events are sent to them, and that before there are new events.
+  /// - Throws: `PortFailure` or `PartitionsBehind`. Then what is taken here follows the plan before, and
+  ///   partitions that cannot follow are asked again soon.
+  private func putInForce(_ next: PlanBuilder.Plan) async throws {
     let opened = try await ports.open(next.routesByPort)
-    // Sensors are there before events are sent to them, and that before there are new events.
     var failures: [String] = []
     for (partition, entry) in figures.all {
       let reload = await entry.installation.reload()
       if !reload.isDone { failures += reload.messages.map { "partition \(partition): \($0)" } }
     }
+    isBehind = !failures.isEmpty
+    guard failures.isEmpty else {
+      await ports.close(opened)
+      Task {
+        await startup.loop.sleep(for: Self.patience)
+        startup.changed.ring()
+      }
+      throw PartitionsBehind(
+        description: "partitions cannot follow yet, and are asked again: "
+          + failures.joined(separator: " | ")
+      )
+    }
     intake.route(by: next.routing(partitions))
     await ports.replace(with: next.routesByPort, opened)
     pushRoutes.replace(with: next.pushRoutes)
     plan = next
-    return failures
   }
 
   /// Reads them anew if they hold something else than they did.
@@ -211,7 +222,9 @@ actor Front {
       _ = await reload()
       return
     }
-    if parts.fingerprint(of: configuration.manifests) != fingerprint { _ = await reload() }
+    if isBehind || parts.fingerprint(of: configuration.manifests) != fingerprint {
+      _ = await reload()
+    }
   }
 
   /// For questions about all of the partitions, by the manifests in force.
@@ -231,4 +244,9 @@ actor Front {
 
   /// Once nothing uses them any more.
   nonisolated func stopLoops() { for loop in loops + [sourceLoop] { loop.stop() } }
+}
+
+/// Partitions of this process that could not put manifests in force.
+struct PartitionsBehind: Error, CustomStringConvertible {
+  let description: String
 }

@@ -12,11 +12,23 @@ extension Installation {
       instruments: instruments,
       logger: logger
     )
-    shared = Task { await work.run() }
     share.figures.put(
       PartitionFigures.Entry(metrics: metrics, log: log, engine: engine, installation: self),
       of: share.partition
     )
+    shared = Task {
+      await catchUp()
+      await work.run()
+    }
+  }
+
+  /// Manifests may have been read anew for all others before the process knew of this partition: its
+  /// sensors are there before their events.
+  private func catchUp() async {
+    while !Task.isCancelled {
+      if await reloadIfChanged().isDone { return }
+      await engine.loop.sleep(for: .seconds(1))
+    }
   }
 
   /// Ends it.

@@ -1,6 +1,7 @@
 import KafkaBus
 import KafkaClient
 import Logging
+import Plugin
 import Posix
 
 /// Runs this process's part of a bus whose work is shared: it listens like all others, and runs the
@@ -29,7 +30,9 @@ struct KafkaSharing {
     )
     guard try await prepare(access) else { return }
     let intake = SharedIntake(
-      KafkaIntake(try access.settings(), loop: loop, observer: access.observer),
+      KafkaIntake(topic: spec.topic, loop: loop, observer: access.observer) {
+        try access.settings()
+      },
       EventRouting([], partitions: spec.partitions)
     )
     do { try await serve(intake, access) } catch {
@@ -55,17 +58,19 @@ struct KafkaSharing {
     var backoff = Backoff()
     while true {
       do {
-        try await KafkaBus.prepare(
-          try access.settings(),
-          loop: access.loop,
-          observer: access.observer
-        )
+        try await access.prepare()
         return true
-      } catch let error as KafkaError where !Self.lasting.contains(error.name) {
+      } catch let error where passes(error) {
         access.note(.error, "the bus cannot be had; trying again: \(error)")
       }
       if await service.stops(within: backoff.next(), on: startup.loop) { return false }
     }
+  }
+
+  /// Whether waiting may mend it. In a cluster Secrets come and go.
+  private func passes(_ error: any Error) -> Bool {
+    if let error = error as? KafkaError { return !Self.lasting.contains(error.name) }
+    return startup.kubernetes != nil && (error is SecretError || error is KafkaSettingError)
   }
 
   // MARK: Serving

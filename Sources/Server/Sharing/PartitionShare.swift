@@ -48,7 +48,7 @@ extension PlanBuilder.Plan {
 
   /// Where events go once it is in force.
   func routing(_ partitions: Int) -> EventRouting {
-    EventRouting(engine.interlocking.sensors, partitions: partitions)
+    EventRouting(engine.interlocking.sensors, refused: engine.refused, partitions: partitions)
   }
 }
 
