@@ -90,14 +90,15 @@ final class TopicTrim: Sendable {
 
   private func run() async {
     var told: Set<String> = []
-    var wait: Duration?
+    /// Until then nothing is tried that has just failed.
+    var rest: MonotonicTime?
     /// What was found before a failure need not be looked for again.
     var known: (record: UInt64, place: Int64?)?
     while true {
-      _ = await loop.readable(of: [wake.raw], within: wait)
+      _ = await loop.readable(of: [wake.raw], within: rest.map { $0 - .now() })
       let (due, isOver) = state.withLock { ($0.due, $0.isOver) }
       if isOver { return }
-      guard let due else { continue }
+      guard let due, rest.map({ $0 <= .now() }) ?? true else { continue }
       do {
         if known?.record != due.record { known = (due.record, try await place(of: due)) }
         if let place = known?.place {
@@ -108,9 +109,9 @@ final class TopicTrim: Sendable {
         }
         state.withLock { if $0.due?.record == due.record { $0.due = nil } }
         told = []
-        wait = nil
+        rest = nil
       } catch {
-        wait = settings.trimRetry
+        rest = .now() + settings.trimRetry
         let isOver = state.withLock { $0.isOver }
         let cause = (error as? KafkaError)?.name ?? "\(error)"
         guard !isOver, told.insert(cause).inserted else { continue }
