@@ -159,9 +159,22 @@ package enum KafkaBus {
       // Nobody may write to a part of a copy. A folder that holds something is not ours yet.
       if opened.log.committed == nil { try EventLog.mark(folder, asCopyOf: replica) }
       let barrier = try await replica.takeOver()
-      let copier = ReplicaCopier(settings, loop: loop, observer: observer)
       let isCopy = try FolderRole(of: folder) == .copy(of: replica.name)
-      let last = try await copier.copy(to: opened.log, isCopy: isCopy, through: barrier)
+      let last = try await withReader(settings, loop, observer) { consumer in
+        try await TopicWalk.over(settings, consumer, through: barrier) { walk in
+          let log = opened.log
+          var copier = try await ReplicaCopier(
+            settings,
+            to: log,
+            isCopy: isCopy,
+            &walk,
+            loop,
+            observer
+          )
+          while let found = try await walk.next() { try await copier.take(found) }
+          return try copier.finish()
+        }
+      }
       try EventLog.mark(folder, asCopyOf: replica)
       replica.begin(after: last, behind: barrier, opened.log)
       return opened

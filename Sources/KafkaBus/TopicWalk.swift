@@ -1,6 +1,6 @@
 import KafkaClient
 
-/// Reads the topic of a bus up to a mark at its end.
+/// Reads the topic of a bus up to a mark at its end, or on and on.
 struct TopicWalk {
   typealias Found = (place: Int64, message: ReplicaMessage)
 
@@ -8,31 +8,41 @@ struct TopicWalk {
   private let consumer: KafkaConsumer
   /// The first message that is left.
   let low: Int64
-  private let barrier: Int64
+  /// The message behind the last one that is searched.
+  let end: Int64
+  private let isEndless: Bool
   private var start: Int64
+  /// The message that is read next.
+  private(set) var position: Int64
   private var isDone = false
   /// Whether all reading begins with the first message that is left.
   private var isWhole = false
+  /// Nothing has come for a while.
+  private var isIdle = false
 
   private static let messagesMax = 5000
   /// How far before a record reading may begin.
   private static let nearness: Int64 = 500
   private static let bytesMax = 8 << 20
+  /// How long an endless walk waits for messages.
+  private static let idleness = Duration.seconds(2)
 
-  /// - Parameter barrier: the place of the mark.
+  /// - Parameter barrier: the place of the mark; nil: reading never ends.
   /// - Throws: `KafkaError`.
   init(
     _ settings: KafkaBus.Settings,
     _ consumer: KafkaConsumer,
-    through barrier: Int64
+    through barrier: Int64?
   ) async throws {
     self.settings = settings
     self.consumer = consumer
-    self.barrier = barrier
+    isEndless = barrier == nil
     try await consumer.begin()
     let marks = try await consumer.marks(of: [settings.place], within: settings.patience)
     low = marks[settings.place]?.low ?? 0
+    end = barrier ?? marks[settings.place]?.high ?? 0
     start = low
+    position = low
   }
 
   /// A message that was to be read is not there.
@@ -47,7 +57,7 @@ struct TopicWalk {
   static func over<Result>(
     _ settings: KafkaBus.Settings,
     _ consumer: KafkaConsumer,
-    through barrier: Int64,
+    through barrier: Int64?,
     _ body: (inout TopicWalk) async throws -> Result
   ) async throws -> Result {
     var walk = try await TopicWalk(settings, consumer, through: barrier)
@@ -72,7 +82,9 @@ struct TopicWalk {
   private mutating func go(to place: Int64) async throws(KafkaError) {
     try await consumer.assign([KafkaOffset(settings.place, place)])
     start = place
+    position = place
     isDone = false
+    isIdle = false
   }
 
   /// Begins with the first message that is left.
@@ -100,9 +112,9 @@ struct TopicWalk {
 
   private mutating func place(near known: UInt64) async throws -> Int64 {
     guard !isWhole, let first = try await record(from: low), first <= known else { return low }
-    var (before, high) = (low, barrier)
+    var (before, high) = (low, end)
     // Each record takes one message or more, so without missing positions it is not before this.
-    let guess = low + Int64(clamping: min(known - first, UInt64(clamping: barrier - low)))
+    let guess = low + Int64(clamping: min(known - first, UInt64(clamping: end - low)))
     if let found = try await record(from: guess), found <= known {
       before = guess
     } else {
@@ -119,41 +131,51 @@ struct TopicWalk {
     return before
   }
 
+  /// The first record that is left, or that a part is left of; nil where there is none.
+  mutating func first() async throws -> UInt64? { try await record(from: low) }
+
   /// The position of the first record, or part of one, from a message on; nil where none is.
   private mutating func record(from place: Int64) async throws -> UInt64? {
-    guard place < barrier else { return nil }
+    guard place < end else { return nil }
     try await go(to: place)
     while let found = try await next() {
       for case (_, .part(let offset, _, _)) in found { return offset }
+      if isIdle { return nil }
     }
     return nil
   }
 
-  /// What follows, in order; nil when the mark is reached.
+  /// What follows, in order; nil when the mark is reached. Of an endless walk nothing, after a while,
+  /// and when the task is cancelled.
   /// - Throws: `KafkaError` or `KafkaBusError`.
   mutating func next() async throws -> [Found]? {
     if isDone { return nil }
     let news = await consumer.next(
       messages: Self.messagesMax,
       bytes: Self.bytesMax,
-      within: settings.patience
+      within: isEndless ? Self.idleness : settings.patience
     )
+    isIdle = false
     switch news {
     case .messages(let messages):
       var found: [Found] = []
       for message in messages where message.offset >= start {
-        if message.offset >= barrier {
+        if message.offset >= end, !isEndless {
           isDone = true
           break
         }
         let parsed = try ReplicaMessage(parsing: message.value, at: message.offset)
         found.append((message.offset, parsed))
+        position = message.offset + 1
       }
       return found
     case .failed(let error), .unreadable(_, let error): throw error
     case .outOfRange(let offset): throw Gone(place: offset.offset)
     case .assigned, .revoked: return []
-    case .nothing: throw KafkaError.timedOut
+    case .nothing:
+      guard isEndless else { throw KafkaError.timedOut }
+      isIdle = true
+      return []
     }
   }
 }

@@ -18,6 +18,8 @@ struct Startup: Sendable {
   var kubernetes: KubernetesMode?
   /// Where the bus is on Kafka; nil: in the folder alone.
   var kafkaBus: KafkaBusAccess?
+  /// What has the console's port until the installation wants it.
+  var standby: Standby?
   /// Where the work of the bus is shared: the part of it that is ours; nil: all of it.
   var share: PartitionShare?
 

@@ -188,6 +188,7 @@ actor Installation {
   private func listen() async throws {
     // Where objects want one that cannot be had, the load that follows tells them.
     try await ports.openFirst(plan.routesByPort, mustHaveAll: startup.kubernetes == nil)
+    await startup.standby?.end()
     console = try await startup.sockets.serve(
       configuration.consoleAddress,
       configuration.consolePort,

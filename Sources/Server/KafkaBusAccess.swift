@@ -89,7 +89,11 @@ struct KafkaBusAccess: Sendable {
   }
 
   func note(_ level: Logger.Level, _ line: String) {
-    let mask = SecretMask(spec.connection.secretValues(spec.secrets))
-    logger.log(level: level, "\(mask.applied(to: line))", metadata: ["bus": "\(spec.topic)"])
+    logger.log(level: level, "\(masked(line))", metadata: ["bus": "\(spec.topic)"])
+  }
+
+  /// A line without the secrets that the bus is reached with.
+  func masked(_ line: String) -> String {
+    SecretMask(spec.connection.secretValues(spec.secrets)).applied(to: line)
   }
 }

@@ -1,8 +1,6 @@
-import HTTP
 import KafkaBus
 import KafkaClient
 import Logging
-import Observe
 import Plugin
 import Posix
 
@@ -59,6 +57,24 @@ struct KafkaTenure {
 
   /// Takes part in the election once, and runs while this process is the owner.
   private func round(_ access: KafkaBusAccess) async throws -> Service.End {
+    let log = try StandbyLog(service, startup, access, try access.settings())
+    await startup.standby?.end()
+    var startup = startup
+    let standby = await Standby(service, startup) {
+      "standing by: another process owns the bus, or brokers are away\(log.words)"
+    }
+    startup.standby = standby
+    startup.kafkaBus = access
+    let result = await Result { [startup] in try await elect(access, startup, log) }
+    await standby.end()
+    return try result.get()
+  }
+
+  private func elect(
+    _ access: KafkaBusAccess,
+    _ startup: Startup,
+    _ log: StandbyLog
+  ) async throws -> Service.End {
     let settings = try access.settings()
     try await access.prepare()
     let election = try KafkaElection(settings, loop: access.loop, observer: access.observer)
@@ -75,18 +91,14 @@ struct KafkaTenure {
       lost.ring()
     }
     let result = await Result { () async throws -> Service.End in
-      let standby = await Standby(service, startup) { "standing by: another process owns the bus" }
       service.report("standing by for the bus")
-      let first = await firstOf(won, lost)
-      await standby.end()
+      let first = await log.whileCopying { await firstOf(won, lost) }
       if first == service.stopping {
         service.report("shutting down")
         return .stopped
       }
       if first == lost.raw { return .lost }
       service.report("this process owns the bus on \(settings.topic)")
-      var startup = startup
-      startup.kafkaBus = access
       return try await service.run(startup, lost: lost)
     }
     watching.cancel()
@@ -100,52 +112,4 @@ extension Result where Failure == any Error, Success: Sendable {
   fileprivate init(_ body: () async throws -> Success) async {
     do { self = .success(try await body()) } catch { self = .failure(error) }
   }
-}
-
-/// The console of a process that does not run on the bus yet: alive, and not ready.
-struct Standby {
-  private let server: HTTPServer?
-
-  private struct Answers: RequestHandler {
-    let metrics: Metrics
-    let why: @Sendable () -> String
-
-    func accept(_ head: RequestHead) -> Acceptance {
-      switch head.path {
-      case "/healthz": .answer(.text(200, "the loops turn"))
-      case "/metrics": .answer(ConsoleChecks.metrics(metrics.render()))
-      default: .answer(.text(503, why()))
-      }
-    }
-  }
-
-  /// Where sockets were handed to the program, what comes waits in their queues instead.
-  /// - Parameter why: what `/readyz` says.
-  init(
-    _ service: Service,
-    _ startup: Startup,
-    _ why: @escaping @Sendable () -> String
-  ) async {
-    guard startup.sockets.isEmpty else {
-      server = nil
-      return
-    }
-    let configuration = service.configuration
-    let metrics = Metrics()
-    startup.kubernetes?.register(in: metrics)
-    ProcessNumbers.register(in: metrics)
-    do throws(SystemError) {
-      server = try await HTTPServer(
-        address: configuration.consoleAddress,
-        port: configuration.consolePort,
-        loops: [startup.loop],
-        handler: Answers(metrics: metrics, why: why)
-      )
-    } catch {
-      service.logger.warning("no console while standing by", metadata: ["error": "\(error)"])
-      server = nil
-    }
-  }
-
-  func end() async { await server?.shutdown(grace: .seconds(1)) }
 }

@@ -252,9 +252,9 @@ package struct Server {
     _ startup: Startup,
     _ fileBus: KafkaBusSpec?
   ) async throws {
-    var kafkaBus = fileBus
+    var (startup, kafkaBus) = (startup, fileBus)
     if let kubernetes = startup.kubernetes {
-      let choice = try await kubernetes.chooseBus(service, startup)
+      let choice = try await kubernetes.chooseBus(service, &startup)
       guard choice.isDecided else { return }
       kafkaBus = choice.kafka
     }

@@ -246,21 +246,22 @@ struct BusCampaignTests {
     _ broker: any CampaignBrokers,
     _ what: String
   ) throws {
+    // Who follows an owner that was killed repeats what has no ending yet, although its key is there.
+    try waitUntil(seconds: 120, "\(what): an ending for each of \(sent) firings") {
+      try programs.contains { endings(try logged($0)) >= sent }
+    }
     for program in programs where program.isRunning {
       #expect(program.end() == 0, "\(what): \(program.printed)")
     }
     // The last owner's folder holds the whole log, the others a beginning of it: nobody wrote
     // without owning the bus.
-    let logs = try programs.map { program in
-      // One that never owned the bus has none.
-      Files.kind(program.folder + "/data/log") == nil ? [] : try program.events()
-    }
+    let logs = try programs.map { try logged($0) }
     let longest = logs.max { $0.count < $1.count } ?? []
     for log in logs { #expect(Array(longest.prefix(log.count)) == log, "\(what)") }
     let ids = longest.filter { $0.type == "kafka" }.map(\.id)
     #expect(Set(ids).count == sent && ids.count == sent, "\(what): \(ids.count) of \(sent)")
-    let endings = longest.count { $0.subject == "copy/out/succeeded" }
-    #expect(endings == sent, "\(what): \(endings) endings for \(sent) firings")
+    let ended = endings(longest)
+    #expect(ended == sent, "\(what): \(ended) endings for \(sent) firings")
     let written = try dumped(broker.address, "out")
     checkEffects(written, sent, what)
     if broker is SmallBroker { try checkTopic(broker, programs, what) }
@@ -269,6 +270,15 @@ struct BusCampaignTests {
 }
 
 extension BusCampaignTests {
+  /// The events of a program's log; one that never owned the bus, nor copied it, has none.
+  private func logged(_ program: KafkaInstallation) throws -> [Event] {
+    Files.kind(program.folder + "/data/log") == nil ? [] : try program.events()
+  }
+
+  private func endings(_ events: [Event]) -> Int {
+    events.count { $0.subject == "copy/out/succeeded" }
+  }
+
   /// The topic holds each record of the longest log once, in order: whoever had lost the bus wrote
   /// nothing more. (The mock broker shows what was never committed as well.)
   private func checkTopic(

@@ -32,26 +32,24 @@ extension KubernetesMode {
   }
 
   /// Waits until it is known which bus it is.
+  /// - Parameter startup: gets a console where that takes time.
   /// - Returns: false when the program is to stop meanwhile; else the bus on Kafka, if it is one.
   func chooseBus(
     _ service: Service,
-    _ startup: Startup
+    _ startup: inout Startup
   ) async throws -> (isDecided: Bool, kafka: KafkaBusSpec?) {
-    var standby: Standby?
     var last = ""
     while true {
       switch await choice(service.configuration, service.logger) {
       case .embedded:
-        await standby?.end()
         run(on: nil)
         return (true, nil)
       case .kafka(let bus):
-        await standby?.end()
         run(on: bus)
         return (true, bus)
       case .open(let why):
-        if standby == nil {
-          standby = await Standby(service, startup) { [contact] in
+        if startup.standby == nil {
+          startup.standby = await Standby(service, startup) { [contact] in
             let note = contact.readiness.note
             return "not ready: " + (note.isEmpty ? "no EventBus can be used; see the log" : note)
           }
@@ -62,7 +60,7 @@ extension KubernetesMode {
           of: [service.stopping, service.reloading, startup.changed.raw]
         )
         if found == service.stopping {
-          await standby?.end()
+          await startup.standby?.end()
           return (false, nil)
         }
       }

@@ -113,6 +113,7 @@ actor Front {
   ///   port are left out.
   func start() async throws {
     try await ports.openFirst(plan.routesByPort, mustHaveAll: kubernetes == nil)
+    await startup.standby?.end()
     servers.append(
       try await startup.sockets.serve(
         configuration.consoleAddress,

@@ -1,0 +1,53 @@
+import HTTP
+import Logging
+import Observe
+import Posix
+
+/// The console of a process that does not run on the bus yet: alive, and not ready. It is there until
+/// the real one is about to listen, however long brokers are away or a log is read.
+struct Standby {
+  private let server: HTTPServer?
+
+  private struct Answers: RequestHandler {
+    let metrics: Metrics
+    let why: @Sendable () -> String
+
+    func accept(_ head: RequestHead) -> Acceptance {
+      switch head.path {
+      case "/healthz": .answer(.text(200, "the loops turn"))
+      case "/metrics": .answer(ConsoleChecks.metrics(metrics.render()))
+      default: .answer(.text(503, why()))
+      }
+    }
+  }
+
+  /// Where sockets were handed to the program, what comes waits in their queues instead.
+  /// - Parameter why: what `/readyz` says.
+  init(
+    _ service: Service,
+    _ startup: Startup,
+    _ why: @escaping @Sendable () -> String
+  ) async {
+    guard startup.sockets.isEmpty else {
+      server = nil
+      return
+    }
+    let configuration = service.configuration
+    let metrics = Metrics()
+    startup.kubernetes?.register(in: metrics)
+    ProcessNumbers.register(in: metrics)
+    do throws(SystemError) {
+      server = try await HTTPServer(
+        address: configuration.consoleAddress,
+        port: configuration.consolePort,
+        loops: [startup.loop],
+        handler: Answers(metrics: metrics, why: why)
+      )
+    } catch {
+      service.logger.warning("no console while standing by", metadata: ["error": "\(error)"])
+      server = nil
+    }
+  }
+
+  func end() async { await server?.shutdown(grace: .seconds(1)) }
+}

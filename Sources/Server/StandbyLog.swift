@@ -1,0 +1,92 @@
+import EventLog
+import KafkaBus
+import Logging
+import Manifest
+import Posix
+import Synchronization
+
+/// Copies the log of the bus into this program's folder while it stands by, and tells how far it is.
+final class StandbyLog: Sendable {
+  private let service: Service
+  private let startup: Startup
+  private let access: KafkaBusAccess
+  private let settings: KafkaBus.Settings
+  private let ending: Bell
+  private let state = Mutex<(progress: StandbyCopy.Progress?, failure: String?)>((nil, nil))
+
+  /// Who becomes the owner at once has no need of it.
+  private static let delay = Duration.seconds(5)
+
+  /// - Throws: `SystemError`.
+  init(
+    _ service: Service,
+    _ startup: Startup,
+    _ access: KafkaBusAccess,
+    _ settings: KafkaBus.Settings
+  ) throws(SystemError) {
+    (self.service, self.startup) = (service, startup)
+    (self.access, self.settings) = (access, settings)
+    ending = try Bell()
+  }
+
+  /// How far it is, in words.
+  var words: String {
+    switch state.withLock({ $0 }) {
+    case (_, let failure?): "; its log is not copied ahead: \(failure)"
+    case (let progress?, nil):
+      "; its log is copied up to record \(progress.last), \(progress.behind) messages behind"
+    case (nil, nil): ""
+    }
+  }
+
+  /// Runs `body`, and copies meanwhile. Returns when the folder is free again.
+  func whileCopying<Result>(_ body: () async -> Result) async -> Result {
+    let copying = Task { await run() }
+    let result = await body()
+    ending.ring()
+    copying.cancel()
+    await copying.value
+    return result
+  }
+
+  private func run() async {
+    var wait = Self.delay
+    var backoff = Backoff()
+    while await startup.loop.readable(of: [ending.raw], within: wait) == nil {
+      do {
+        try await copy()
+        return
+      } catch {
+        if Task.isCancelled { return }
+        let why = access.masked("\(error)")
+        let isNew = state.withLock { state in
+          defer { state.failure = why }
+          return state.failure != why
+        }
+        if isNew { access.note(.warning, "the log is not copied ahead; trying again: \(error)") }
+      }
+      wait = backoff.next()
+    }
+  }
+
+  private func copy() async throws {
+    var configuration = EventLog.Configuration()
+    configuration.hooks.damaged = { [access] in
+      access.note(.error, "damage in the log: \($0)")
+    }
+    configuration.hooks.troubled = { [access] in access.note(.error, "trouble with the log: \($0)")
+    }
+    configuration.apply(
+      await startup.kubernetes?.logSettings() ?? LogSettings.read(service.configuration.manifests)
+    )
+    let copy = StandbyCopy(
+      settings,
+      folder: service.configuration.data + "/log",
+      configuration,
+      loop: access.loop,
+      observer: access.observer,
+      told: { [self] progress in state.withLock { $0 = (progress, nil) } }
+    )
+    try await copy.run()
+  }
+}
