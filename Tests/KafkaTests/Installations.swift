@@ -182,3 +182,15 @@ func checkEffects(_ written: [JSON], _ sent: Int, _ what: String) {
   let different = bodies.values.reduce(into: Set()) { $0.formUnion($1) }
   #expect(different.count == sent, "\(what): one message under several keys")
 }
+
+/// The partitions of a shared bus that a program owns, by what it printed.
+func ownedPartitions(_ printed: String) -> Set<Int> {
+  var owned: Set<Int> = []
+  for line in printed.split(separator: "\n") {
+    guard let list = line.split(separator: "[").last?.prefix(while: { $0 != "]" }) else { continue }
+    let numbers = list.split(separator: ",").compactMap { Int($0.filter(\.isNumber)) }
+    if line.hasPrefix("owns partitions") { owned.formUnion(numbers) }
+    if line.hasPrefix("gives up partitions") { owned.subtract(numbers) }
+  }
+  return owned
+}

@@ -309,16 +309,7 @@ struct SharingTests {
   }
 
   private static func owned(_ program: KafkaInstallation) -> Set<Int> {
-    var owned: Set<Int> = []
-    for line in program.printed.split(separator: "\n") {
-      guard let list = line.split(separator: "[").last?.prefix(while: { $0 != "]" }) else {
-        continue
-      }
-      let numbers = list.split(separator: ",").compactMap { Int($0.filter(\.isNumber)) }
-      if line.hasPrefix("owns partitions") { owned.formUnion(numbers) }
-      if line.hasPrefix("gives up partitions") { owned.subtract(numbers) }
-    }
-    return owned
+    ownedPartitions(program.printed)
   }
 
   private func fault(_ bench: Bench, _ random: inout Seeded) throws -> String {

@@ -1,3 +1,4 @@
+import Cluster
 import Engine
 import EventLog
 import HTTP
@@ -93,6 +94,8 @@ actor Front {
       compat: configuration.compat
     )
     parts.intake = intake
+    // Nothing acts on it here; that it is configured is part of what manifests are held against.
+    parts.cluster = ClusterAccess(kubeconfig: configuration.kubeconfig, http: http, loop: nil)
     parts.namespaces = kubernetes?.rules(parts.secrets)
     self.parts = parts
     fingerprint = parts.fingerprint(of: configuration.manifests)
