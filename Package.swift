@@ -177,7 +177,7 @@ let package = Package(
       "EndToEndTests",
       [
         "Posix", "JSON", "TLS", "HTTP", "EventLog", "Bus", "Event", "Sensor", "Engine", "Manifest",
-        "TestKit", "signalbox",
+        "Server", "TestKit", "signalbox",
       ]
     ),
     tests(

@@ -93,9 +93,15 @@ extension Engine {
         replay.refusals.append((verdict.sensor, verdict.dependency, why))
       }
     }
-    work.notices.append(
-      .event(OutcomeEvent.replayed(found.event, found.place, number, at: sensor, clock()))
+    let notice = OutcomeEvent.replayed(
+      found.event,
+      found.place,
+      number,
+      at: sensor,
+      in: configuration.partition,
+      clock()
     )
+    work.notices.append(.event(notice))
     guard await decide(work, through: cursor, attempts: 1) else { throw .notRecorded }
     // The event may be so old that nothing else holds it.
     await save()

@@ -14,6 +14,8 @@ package actor Engine {
   package struct Configuration: Sendable {
     /// Firings in a chain before it is cut (DESIGN.md: 16).
     package var hopLimit = 16
+    /// Of a bus with partitions: the one whose log it reads.
+    package var partition: Int?
     /// Records read at once, and about how many bytes.
     package var batchRecords = 512
     package var batchBytes = 4 << 20

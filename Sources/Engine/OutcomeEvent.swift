@@ -282,16 +282,24 @@ package enum OutcomeEvent {
   }
 
   /// The notice that a person let an event arrive once more: `signalbox.event.replayed`. Data:
-  /// `event` (its id), `source`, `subject`, `position`, `replay` (the number), and `sensor` where
-  /// it arrived at one only.
+  /// `event` (its id), `source`, `subject`, `position`, `replay` (the number), `sensor` where it
+  /// arrived at one only, and on a bus with partitions `partition`, which the position and the
+  /// number are of: each in which it arrives has a notice of its own.
   static func replayed(
     _ event: Event,
     _ place: Position,
     _ number: Int,
     at sensor: SensorID?,
+    in partition: Int?,
     _ time: Timestamp
   ) -> Event {
-    let only = sensor.map { [JSON.Member(key: "sensor", value: .string($0.description))] } ?? []
+    var only = sensor.map { [JSON.Member(key: "sensor", value: .string($0.description))] } ?? []
+    var name = "\(number)"
+    if let partition {
+      only.append(.init(key: "partition", value: JSON(partition)))
+      // Another one may have had a replay of this number too.
+      name = "\(partition):\(number)"
+    }
     let data: [JSON.Member] = [
       .init(key: "event", value: .string(event.id)),
       .init(key: "source", value: .string(event.source)),
@@ -300,7 +308,7 @@ package enum OutcomeEvent {
       .init(key: "replay", value: JSON(number)),
     ]
     return Event(
-      id: Event.stableID("replayed", "\(number)", event.id, sensor?.description ?? ""),
+      id: Event.stableID("replayed", name, event.id, sensor?.description ?? ""),
       namespace: event.namespace,
       bus: event.bus,
       source: noticeSource,

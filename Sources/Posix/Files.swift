@@ -120,6 +120,12 @@ package enum Files {
     }
   }
 
+  /// Whether nothing is there; false where that cannot be found out.
+  package static func isMissing(_ path: String) -> Bool {
+    var status = stat()
+    return unsafe stat(path, &status) != 0 && (errno == ENOENT || errno == ENOTDIR)
+  }
+
   /// The absolute path without links. Wraps `realpath`.
   package static func resolved(_ path: String) throws(SystemError) -> String {
     guard let found = unsafe realpath(path, nil) else { throw SystemError("realpath", path) }

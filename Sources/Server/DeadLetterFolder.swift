@@ -3,9 +3,11 @@ import Engine
 import Event
 import EventLog
 package import JSON
+import Posix
 import Sensor
 
-/// The dead letters of a data folder on which nothing runs.
+/// The dead letters of a data folder on which nothing runs. Those of a copy can be read only: what is
+/// written must reach the topic first.
 package struct DeadLetterFolder {
   private let folder: String
   private let letters: DeadLetters
@@ -21,11 +23,12 @@ package struct DeadLetterFolder {
     data: String
   ) async throws -> (isDone: Bool, JSON) {
     let parts = try DataFolder(data).parts()
-    if parts.first?.partition == nil {
-      return try await DeadLetterFolder(data: data).answer(verb, request)
+    if ["retry", "drop"].contains(verb), let refusal = try refusal(parts) { return refusal }
+    if let only = parts.first, only.partition == nil {
+      return try await DeadLetterFolder(only).answer(verb, request)
     }
     let folders = try parts.compactMap { part in
-      try part.partition.map { ($0, try DeadLetterFolder(data: part.path)) }
+      try part.partition.map { ($0, try DeadLetterFolder(part)) }
     }
     let map = PartitionMap(reading: folders.map { ($0, $1.sensors) })
     if let refusal = LetterChoice(request)?.refusal(map) { return refusal }
@@ -38,16 +41,30 @@ package struct DeadLetterFolder {
     return await letters.answer(verb, request)
   }
 
-  /// Reads the whole log.
-  private init(data: String) throws {
-    folder = data + "/log"
-    var fold = LetterFold()
-    var problem: NoteError?
-    _ = try EventLogReader(folder: folder).read { record in
-      guard problem == nil else { return }
-      do throws(NoteError) { try fold.take(record) } catch { problem = error }
+  /// Why nothing can be written down there; nil: it can.
+  /// - Throws: `SystemError`.
+  private static func refusal(
+    _ parts: [DataFolder.Part]
+  ) throws(SystemError) -> (isDone: Bool, JSON)? {
+    for part in parts {
+      guard case .copy(let name) = try FolderRole(of: part.log) else { continue }
+      return (false, ["error": .string("\(part.path) is a copy of \(name): start the program")])
     }
-    if let problem { throw problem }
+    return nil
+  }
+
+  /// Reads the whole log.
+  private init(_ part: DataFolder.Part) throws {
+    folder = part.log
+    var fold = LetterFold()
+    try part.naming {
+      var problem: NoteError?
+      _ = try EventLogReader(folder: part.log).read { record in
+        guard problem == nil else { return }
+        do throws(NoteError) { try fold.take(record) } catch { problem = error }
+      }
+      if let problem { throw problem }
+    }
     letters = fold.letters
     sensors = fold.sensors
   }
@@ -146,8 +163,17 @@ struct LetterChoice {
   }
 
   /// Where partitions are asked: for a sensor that runs in none of them.
-  func refusal(_ map: PartitionMap) -> (isDone: Bool, JSON)? {
+  /// - Parameter plan: of the whole bus, where it is known.
+  func refusal(_ map: PartitionMap, _ plan: EnginePlan? = nil) -> (isDone: Bool, JSON)? {
     guard let sensor, let absence = map.absence(of: sensor) else { return nil }
+    if let plan, let home = map.home(sensor),
+      !plan.interlocking.sensors.contains(where: { $0.id == sensor })
+    {
+      let why =
+        "\(Explainer.Problem.noSensor(sensor)); dead letters of one that left would be in "
+        + "partition \(home), which this process does not own"
+      return (false, ["error": .string(why)])
+    }
     return (false, ["error": .string("sensor \(sensor) \(absence)")])
   }
 

@@ -34,6 +34,14 @@ struct Findings: Sendable {
   let reading: Set<SensorID>
   let result: Result<Explanation, any Error>
 
+  /// Why the log could not be read; nil: it was.
+  var failure: (any Error)? {
+    switch result {
+    case .success: nil
+    case .failure(let error): error is Explainer.Problem ? nil : error
+    }
+  }
+
   var answer: (isDone: Bool, JSON) {
     switch result {
     case .success(let explanation): (true, explanation.json)

@@ -16,19 +16,31 @@ extension Installation {
       return ReplayAnswer(
         try await engine.replay(question.event, of: question.source, at: question.sensor)
       )
-    } catch { return ReplayAnswer(isDone: false, messages: ["not replayed: \(error)"]) }
+    } catch { return ReplayAnswer(isRefused: true, messages: ["not replayed: \(error)"]) }
   }
 }
 
 /// What came of a replay, in words.
 struct ReplayAnswer: Sendable {
-  /// Whether something fires, or waits for more events.
+  /// Whether something fires, or waits for more events, and nothing was refused.
   let isDone: Bool
+  /// Whether it was not done at all.
+  let isRefused: Bool
   let messages: [String]
 
-  init(isDone: Bool, messages: [String]) {
-    self.isDone = isDone
-    self.messages = messages
+  init(isDone: Bool = false, isRefused: Bool, messages: [String]) {
+    (self.isDone, self.isRefused, self.messages) = (isDone, isRefused, messages)
+  }
+
+  /// One of several partitions, where half of it is not done.
+  /// - Parameter missed: lines of sensors that it does not reach.
+  init(_ answers: [(partition: Int, answer: ReplayAnswer)], _ missed: [String]) {
+    isRefused = answers.contains { $0.answer.isRefused }
+    isDone = !isRefused && answers.contains { $0.answer.isDone }
+    messages =
+      answers.flatMap { partition, answer in
+        answer.messages.map { "partition \(partition): \($0)" }
+      } + missed
   }
 
   init(_ replay: Engine.Replay) {
@@ -41,12 +53,13 @@ struct ReplayAnswer: Sendable {
     lines += replay.stopped.map { "\($0) does not fire: its chain has reached the hop limit" }
     lines += replay.refusals.map { "\($0.sensor) does not want it: \($0.dependency): \($0.why)" }
     isDone = !replay.firings.isEmpty || !replay.waiting.isEmpty
+    isRefused = false
     if lines.count == 1 { lines.append("no sensor depends on it") }
     messages = lines
   }
 
   static let malformed = ReplayAnswer(
-    isDone: false,
+    isRefused: true,
     messages: ["found no event's id, expected 'event'"]
   )
 

@@ -121,6 +121,7 @@ actor Installation {
     selection = first.selection
     var engineConfiguration = Engine.Configuration()
     engineConfiguration.hopLimit = configuration.hopLimit
+    engineConfiguration.partition = startup.share?.partition
     if let holdFor = settings.holdFor { engineConfiguration.holdFor = holdFor }
     if let age = settings.deadLetterAge { engineConfiguration.deadLetterAge = age }
     if let count = settings.deadLettersMax { engineConfiguration.deadLettersMax = count }

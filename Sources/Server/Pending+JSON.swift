@@ -58,7 +58,7 @@ extension ExplainFolder {
   package func pending(_ question: PendingQuestion, data: String) -> (isDone: Bool, JSON) {
     do {
       let parts = try DataFolder(data).parts()
-      let readers = try parts.map { ($0.partition, try read($0)) }
+      let readers = try parts.map { part in (part.partition, try part.naming { try read(part) }) }
       if case (nil, let only)? = readers.first {
         return question.answer(plan, isRunning: false, only.pending(of: question.sensor))
       }

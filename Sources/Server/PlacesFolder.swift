@@ -12,9 +12,12 @@ package struct PlacesFolder {
   package let places: [EventSourceName: [String: JSON]]
 
   /// Reads the whole log; those of all partitions, each of which notes what its sources do.
-  /// - Throws: `LogError`, or `NoteError` when a newer version wrote the log.
+  /// - Throws: `LogError`, or `NoteError` when a newer version wrote the log; of one of several
+  ///   partitions `DataFolder.Problem`.
   package init(data: String) throws {
-    let all = try DataFolder(data).found.map(Self.places)
+    let all = try DataFolder(data).found.map { part in
+      try part.naming { try Self.places(of: part) }
+    }
     places = all.reduce(into: [:]) { $0.merge($1) { _, last in last } }
   }
 

@@ -12,8 +12,8 @@ struct DeadLettersCommand: AsyncParsableCommand {
     discussion: """
       They are kept with their events until they are tried again or dropped, at most 10000 and 30 \
       days unless an EventBus says otherwise. Where no program runs on the data folder, retry has \
-      them tried when the next one starts. Of a bus with partitions they are those of the \
-      partitions that this machine has.
+      them tried when the next one starts; in a copy of a Kafka topic they can then be listed and \
+      shown only. Of a bus with partitions they are those of the partitions that this machine has.
       """,
     subcommands: [List.self, Show.self, Retry.self, Drop.self],
     defaultSubcommand: List.self
@@ -42,9 +42,9 @@ struct DeadLettersCommand: AsyncParsableCommand {
       }
       guard case .array(let letters)? = answer["letters"] else { return }
       for letter in letters { print(json ? letter.text : line(letter)) }
-      if json { return }
-      if letters.isEmpty { print("no dead letters") }
-      for line in elsewhere(answer) { print(line) }
+      if !json && letters.isEmpty { print("no dead letters") }
+      // Lines of JSON are letters.
+      for line in elsewhere(answer) { if json { writeError(line + "\n") } else { print(line) } }
     }
 
     private func line(_ letter: JSON) -> String {
@@ -128,6 +128,7 @@ private func act(_ verb: String, _ letters: LettersOption) async throws {
     if lines.isEmpty { print("no dead letters") }
   }
   if let error = answer["error"] { print(text(error)) }
+  for line in elsewhere(answer) { print(line) }
   if !isDone { throw ExitCode(1) }
 }
 

@@ -40,6 +40,8 @@ struct EventsCommand: AsyncParsableCommand {
   var follow = false
 
   func run() async throws {
+    // The segments of all partitions are open at once.
+    try raiseDescriptorLimit()
     let start = try since.start() ?? .first
     var reading = EventsReading(DataFolder(folder.data), start, source: source)
     var seen = 0

@@ -23,6 +23,15 @@ struct EventsReading {
   /// By partition: where reading goes on.
   private var ends: [Int?: EventLogReader.Bookmark] = [:]
   private var copies = Copies()
+  /// The latest log time that was read.
+  private var reached: Timestamp?
+  /// Those that were read before, or are now.
+  private var known: Set<Int?> = []
+  /// Where partitions came to this machine meanwhile: the log times from which on they are shown.
+  private var floors: [Int?: Timestamp] = [:]
+
+  /// Records that are read ahead of those that are shown.
+  private static let leadMax = 250_000
 
   /// - Parameter source: the only event source whose events are shown; nil: all.
   init(_ folder: DataFolder, _ start: EventLogReader.Start, source: String?) {
@@ -36,12 +45,24 @@ struct EventsReading {
     show: (Shown, inout Lineage?) -> Void
   ) throws -> [String] {
     let parts = try folder.parts()
+    begin(parts)
     // Also where one partition alone is here.
     let isShared = parts.contains { $0.partition != nil }
-    if isShared { try lookAhead(parts, &lineage) }
-    var pass = try pass(parts)
+    var pass = try MergedPass(parts) { part in
+      ends[part.partition].map { .goingOn($0) } ?? start
+    }
+    var ahead: MergedPass?
+    if isShared, lineage == nil { ahead = pass }
+    if isShared, lineage != nil { try findLineage(pass, &lineage) }
+    var lead = 0
     while let (part, record) = try pass.next() {
-      guard case .event(let event) = record.content else { continue }
+      while lead < Self.leadMax, let (part, record) = try ahead?.next() {
+        lead += 1
+        if let event = event(of: record, in: part) { note(event, in: part) }
+      }
+      lead -= 1
+      reached = max(reached ?? record.time, record.time)
+      guard let event = event(of: record, in: part) else { continue }
       // Also of what is not shown: something that is may be behind it.
       let depth = lineage?.depth(of: event)
       if lineage != nil && depth == nil { continue }
@@ -49,6 +70,7 @@ struct EventsReading {
       var partitions: [Int]?
       if let partition = part.partition {
         partitions = copies.show(event.identity, from: partition)
+        if lineage == nil { copies.age() }
         if partitions == nil { continue }
       }
       let position = part.name(record.position)
@@ -62,54 +84,72 @@ struct EventsReading {
     return pass.reports.flatMap { part, report in report.damages.map { "\(part.prefix)\($0)" } }
   }
 
-  /// Finds out where copies are, and what belongs to a lineage: clocks of different machines may
-  /// put the copy of an outcome before what caused it.
-  private mutating func lookAhead(
-    _ parts: [DataFolder.Part],
-    _ lineage: inout Lineage?
-  ) throws {
-    var known: Int
-    var isFirst = true
-    repeat {
-      known = lineage?.count ?? 0
-      var pass = try pass(parts)
-      while let (part, record) = try pass.next() {
-        guard case .event(let event) = record.content else { continue }
-        _ = lineage?.depth(of: event)
-        guard isFirst, let partition = part.partition, source.map({ $0 == event.source }) ?? true
-        else { continue }
-        copies.note(event.identity, in: partition)
-      }
-      isFirst = false
-    } while lineage?.count ?? 0 > known
+  private mutating func begin(_ parts: [DataFolder.Part]) {
+    if let reached {
+      for part in parts where !known.contains(part.partition) { floors[part.partition] = reached }
+    }
+    known.formUnion(parts.map(\.partition))
   }
 
-  private func pass(_ parts: [DataFolder.Part]) throws(LogError) -> MergedPass {
-    try MergedPass(parts) { part in ends[part.partition].map { .goingOn($0) } ?? start }
+  /// The event of a record, where it may be shown.
+  private func event(of record: Record, in part: DataFolder.Part) -> Event? {
+    if let floor = floors[part.partition], record.time < floor { return nil }
+    guard case .event(let event) = record.content else { return nil }
+    return event
+  }
+
+  /// Keeps where copies are.
+  private mutating func note(_ event: Event, in part: DataFolder.Part) {
+    guard let partition = part.partition, source.map({ $0 == event.source }) ?? true else { return }
+    copies.note(event.identity, in: partition)
+  }
+
+  /// Finds out what belongs to a lineage: clocks of different machines may put the copy of an
+  /// outcome before what caused it.
+  private mutating func findLineage(_ first: MergedPass, _ lineage: inout Lineage?) throws {
+    var known: Int
+    repeat {
+      known = lineage?.count ?? 0
+      var pass = first
+      while let (part, record) = try pass.next() {
+        guard let event = event(of: record, in: part), lineage?.depth(of: event) != nil else {
+          continue
+        }
+        note(event, in: part)
+      }
+    } while lineage?.count ?? 0 > known
   }
 }
 
-/// Which partitions have an event that was not shown yet.
+/// Which partitions have an event, and in which of them it was come by.
 private struct Copies {
-  /// A bit for each of at most 64 partitions; 0: the event was shown.
-  private var recent: [Event.Identity: UInt64] = [:]
-  /// Those before: who follows for weeks must not remember every event.
-  private var older: [Event.Identity: UInt64] = [:]
+  /// A bit for each of at most 64 partitions.
+  private struct Places {
+    var having: UInt64 = 0
+    /// Those where it was come by since it was shown last; 0: it was not shown yet.
+    var passed: UInt64 = 0
+  }
+
+  private var recent: [Event.Identity: Places] = [:]
+  /// Those before: nobody must remember every event of a log.
+  private var older: [Event.Identity: Places] = [:]
 
   private static let recentMax = 500_000
 
   mutating func note(_ event: Event.Identity, in partition: Int) {
-    let known = recent[event] ?? older[event]
-    recent[event] = known == 0 ? 0 : (known ?? 0) | 1 << UInt64(partition)
+    recent[event, default: older[event] ?? Places()].having |= 1 << UInt64(partition)
   }
 
-  /// - Returns: the partitions that have it; nil when it was shown already.
+  /// - Returns: the partitions that have it; nil when it was shown already and the same partition
+  ///   does not have it once more, since duplicates are known for some time only.
   mutating func show(_ event: Event.Identity, from partition: Int) -> [Int]? {
-    // It may have come after the others were noted.
-    note(event, in: partition)
-    guard let known = recent[event], known != 0 else { return nil }
-    recent[event] = 0
-    return (0..<64).filter { known & 1 << UInt64($0) != 0 }
+    let bit: UInt64 = 1 << UInt64(partition)
+    var places = recent[event] ?? older[event] ?? Places()
+    let isNew = places.passed == 0 || places.passed & bit != 0
+    places.having |= bit
+    places.passed = isNew ? bit : places.passed | bit
+    recent[event] = places
+    return isNew ? (0..<64).filter { places.having & 1 << UInt64($0) != 0 } : nil
   }
 
   mutating func age() {

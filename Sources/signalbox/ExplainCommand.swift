@@ -16,7 +16,8 @@ struct ExplainCommand: ParsableCommand {
       manifests are read here. Filters are judged as they are now, firings and what is held are \
       read from the log. Of a bus with partitions each sensor is looked up in its own, as far as \
       this machine has it. With --pending: what triggers hold and wait for, since when, and what \
-      holds their firings back. Exit status 1 if there is no such event or sensor.
+      holds their firings back. Exit status 1 if there is no such event or sensor, \
+      or a partition cannot be read.
       """
   )
 
@@ -59,8 +60,12 @@ struct ExplainCommand: ParsableCommand {
       print(plain(answer["error"]))
       throw ExitCode(1)
     }
-    if json { return print(answer.text) }
-    for line in pending ? PendingLines(answer).lines : lines(answer) { print(line) }
+    if json {
+      print(answer.text)
+    } else {
+      for line in pending ? PendingLines(answer).lines : lines(answer) { print(line) }
+    }
+    if answer["unreadable"]?.items.isEmpty == false { throw ExitCode(1) }
   }
 
   private func ask(_ request: JSON) throws -> (isDone: Bool, JSON) {
@@ -96,6 +101,9 @@ struct ExplainCommand: ParsableCommand {
     var lines = ["event \(event) at \(places ?? plain(answer["position"]))"]
     for partition in answer["unread"]?.items ?? [] {
       lines.append("the engine of partition \(plain(partition)) has not read it yet")
+    }
+    for one in answer["unreadable"]?.items ?? [] {
+      lines.append("partition \(plain(one["partition"])) cannot be read: \(plain(one["why"]))")
     }
     if places == nil, answer["read"] != .bool(true) {
       lines.append("the engine has not read it yet")

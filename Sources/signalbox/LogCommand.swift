@@ -4,6 +4,7 @@ import Event
 import EventLog
 import Glibc
 import JSON
+import Posix
 import Server
 
 /// `signalbox log`: looks at the records of a data folder, also while a server writes to it.
@@ -51,6 +52,8 @@ struct LogCommand: ParsableCommand {
     }
 
     func run() throws {
+      // The segments of all partitions are open at once.
+      try raiseDescriptorLimit()
       // Standard output may be a terminal too: then the lines are progress enough.
       let bar = ProgressLine(isQuiet: isatty(1) == 1)
       var parts = try DataFolder(folder.data).parts()
@@ -131,7 +134,7 @@ private struct Place {
 }
 
 /// Goes through the logs of a data folder and tells of each.
-/// - Throws: `ExitCode` 1 in the end where any is damaged.
+/// - Throws: `ExitCode` 1 in the end where any is damaged, or one of several cannot be read.
 private func eachLog(
   of folder: DataOption,
   _ read: (DataFolder.Part, (EventLogReader.Progress) -> Void) throws(LogError) ->
@@ -140,7 +143,15 @@ private func eachLog(
   var isDamaged = false
   for part in try DataFolder(folder.data).parts() {
     let bar = ProgressLine()
-    let report = try read(part, bar.show)
+    let report: EventLogReader.Report
+    do throws(LogError) { report = try read(part, bar.show) } catch {
+      if part.partition == nil { throw error }
+      // The others may be whole.
+      bar.clear()
+      print("\(part.prefix)\(error)")
+      isDamaged = true
+      continue
+    }
     bar.clear()
     report.tell(part.prefix)
     isDamaged = isDamaged || !report.damages.isEmpty
@@ -206,7 +217,7 @@ private struct ProgressLine {
   func clear() { if isShown { writeError("\r\u{1b}[K") } }
 }
 
-private func writeError(_ text: String) {
+func writeError(_ text: String) {
   let bytes = Array(text.utf8)
   _ = unsafe write(2, bytes, bytes.count)
 }

@@ -110,9 +110,11 @@ private func stored(
   var found: [String: Event] = [:]
   do {
     for part in try DataFolder(folder).parts() {
-      _ = try EventLogReader(folder: part.log).read { record in
-        guard case .event(let event) = record.content, ids.contains(event.id) else { return }
-        found[event.id] = event
+      _ = try part.naming {
+        try EventLogReader(folder: part.log).read { record in
+          guard case .event(let event) = record.content, ids.contains(event.id) else { return }
+          found[event.id] = event
+        }
       }
     }
   } catch { throw RehearsalError("the data folder \(folder) cannot be read: \(error)") }

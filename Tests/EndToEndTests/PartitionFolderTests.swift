@@ -32,7 +32,10 @@ import Testing
         var settings = EventLog.Configuration()
         let time: @Sendable () -> Int64 = { [self] in now.load(ordering: .relaxed) }
         settings.clock = LogClock(wall: time, monotonic: time)
-        let log = try EventLog.open(folder: "\(data)/partition-\(partition)/log", settings).log
+        settings.identityWindow = .seconds(100)
+        let folder = "\(data)/partition-\(partition)/log"
+        let log = try EventLog.open(folder: folder, settings).log
+        try FolderRole.copy(of: "partition \(partition) of the topic bus").write(to: folder)
         logs[partition] = log
         return log
       }
@@ -141,6 +144,21 @@ import Testing
     }
   }
 
+  @Test("what a partition took again, its window over, is shown again, and its copies once")
+  func again() async throws {
+    try await withFolder { _, folder in
+      try await folder.append(0, at: 10, event("both"))
+      try await folder.append(2, at: 11, event("both"))
+      try await folder.append(0, at: 1000, event("between"), event("both"))
+      try await folder.append(2, at: 1001, event("between"), event("both"))
+      try await folder.append(0, at: 2000, event("end"), event("both"))
+      let shown = ["both", "between", "both", "end", "both"]
+      #expect(ids(try folder.lines("events")) == shown)
+      let lines = try folder.lines("events", "--source", "hooks")
+      #expect(lines.filter { $0.hasSuffix("both  hooks  go  partitions 0, 2") }.count == 3)
+    }
+  }
+
   @Test("a chain is found and nested although the clocks of its partitions put its end first")
   func chain() async throws {
     try await withFolder { _, folder in
@@ -190,10 +208,13 @@ import Testing
       }
       let output = PrintedOutput(pipe)
       #expect(output.wait(for: "both  hooks  go  partitions 0, 2\n"))
+      try await folder.append(1, at: 45, event("old"))
       try await folder.append(1, at: 60, event("both"), event("new"))
       #expect(output.wait(for: "new  hooks  go  partition 1\n"), "\(output.all)")
       // What was shown is not shown again.
       #expect(output.all.components(separatedBy: "  both  ").count == 2, "\(output.all)")
+      // What it had before others had come further is not shown.
+      #expect(!output.all.contains("  old  "), "\(output.all)")
     }
   }
 
@@ -252,6 +273,28 @@ import Testing
         let answer = try signalbox(command + ["--data", folder.data])
         #expect(answer.status == 1 && answer.output.contains("partition 2: "), "\(answer.output)")
         #expect(answer.output.contains("offsets 1 to 1 lost"), "\(answer.output)")
+      }
+    }
+  }
+
+  @Test("a partition that cannot be read is named, and the others are gone through")
+  func unreadable() async throws {
+    try await withFolder { temporary, folder in
+      try await fill(folder)
+      try loseHeader(folder.data + "/partition-0/log")
+      let words = "neither copy of its header can be read"
+      for command in [["log", "verify"], ["log", "backup", temporary + "/copy"]] {
+        let lines = try signalbox(command + ["--data", folder.data])
+        #expect(lines.status == 1, "\(lines.output)")
+        let told = lines.output.split(separator: "\n")
+        #expect(told.count == 2 && told[0].hasPrefix("partition 0: "), "\(lines.output)")
+        #expect(told.first?.contains(words) == true || command[1] == "backup")
+        #expect(told.last == "partition 2: 3 records in 1 segments")
+      }
+      for command in [["events"], ["deadletters"], ["hooks", "plan", temporary]] {
+        let answer = try signalbox(command + ["--data", folder.data])
+        #expect(answer.status != 0 && answer.output.contains(words), "\(answer.output)")
+        #expect(answer.output.contains("partition 0: "), "\(answer.output)")
       }
     }
   }

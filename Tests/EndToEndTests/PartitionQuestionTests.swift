@@ -97,7 +97,29 @@ import Testing
       try explained(ids, arguments)
       try pending(ids, arguments)
       try await deadLetters(data)
+      try unreadable(ids, arguments, data)
     }
+  }
+
+  /// What is known of the others is told all the same.
+  private func unreadable(_ ids: [String], _ arguments: [String], _ data: String) throws {
+    try loseHeader(data + "/partition-2/log")
+    let answer = try signalbox(["explain", ids[1]] + arguments)
+    #expect(answer.status == 1)
+    let lines = answer.output.split(separator: "\n").map(String.init)
+    let why = try #require(lines.first { $0.hasPrefix("partition 2 cannot be read: ") })
+    #expect(why.hasSuffix("neither copy of its header can be read"))
+    #expect(lines.contains("sensor default/ship in partition 0"), "\(answer.output)")
+    let none = "has run in none of the partitions that are here: 0; \(why)"
+    #expect(
+      lines.suffix(4) == ["sensor default/work", "  " + none, "sensor default/away", "  " + none],
+      "\(answer.output)"
+    )
+    let work = try signalbox(["explain", ids[1], "--sensor", "work"] + arguments)
+    #expect(work.status == 1 && work.output == "sensor default/work \(none)\n", "\(work.output)")
+    #expect(try signalbox(["explain", ids[1], "--sensor", "ship"] + arguments).status == 0)
+    let pending = try signalbox(["explain", "--pending"] + arguments)
+    #expect(pending.status == 1 && pending.output.hasPrefix("partition 2: "), "\(pending.output)")
   }
 
   private func explained(_ ids: [String], _ arguments: [String]) throws {
@@ -179,16 +201,26 @@ import Testing
     let shown = try signalbox(["deadletters", "show", id, "--data", data])
     #expect(shown.status == 0)
     #expect(try JSON(parsing: Array(shown.output.utf8))["partition"] == JSON(2))
-    let dropped = try signalbox(["deadletters", "drop", id, "nothing", "--data", data])
-    #expect(dropped.status == 1)
-    #expect(
-      dropped.output
-        == "\(id)  dropped\nnothing  there is none in the partitions that are here: 0, 2\n"
-    )
-    let retried = try signalbox(["deadletters", "retry", "--all", "--data", data])
-    #expect(retried.status == 0)
-    #expect(retried.output.hasSuffix("  is tried again when the program runs\n"))
-    #expect(try letters(data).map { $0["isWanted"] } == [true])
+    // As a program leaves them.
+    for partition in [0, 2] {
+      let role = FolderRole.copy(of: "partition \(partition) of the topic bus")
+      try role.write(to: "\(data)/partition-\(partition)/log")
+    }
+    for verb in ["drop", "retry"] {
+      let answer = try signalbox(["deadletters", verb, id, "--data", data])
+      #expect(answer.status == 1)
+      #expect(
+        answer.output == "\(data)/partition-0 is a copy of partition 0 of the topic bus: "
+          + "start the program\n"
+      )
+      let one = try signalbox(["deadletters", verb, "--all", "--data", data + "/partition-2"])
+      #expect(one.status == 1)
+      #expect(
+        one.output == "\(data)/partition-2 is a copy of partition 2 of the topic bus: "
+          + "start the program\n"
+      )
+    }
+    #expect(try letters(data) == all)
     let away = try signalbox(["deadletters", "list", "--sensor", "ghost", "--data", data])
     #expect(away.status == 1 && away.output.contains("default/ghost has run in none of"))
   }

@@ -2,6 +2,7 @@ import Foundation
 import Posix
 import TLS
 import TestKit
+import Testing
 
 /// The real binary, running on a folder: `manifests` (a folder, unless they are in a cluster), `data`,
 /// `secrets`.
@@ -73,6 +74,14 @@ func signalbox(_ arguments: [String]) throws -> (status: Int32, output: String) 
   let bytes = output.fileHandleForReading.readDataToEndOfFile()
   process.waitUntilExit()
   return (process.terminationStatus, String(decoding: bytes, as: UTF8.self))
+}
+
+/// Makes a log with one segment unreadable: both copies of the segment's header are lost.
+func loseHeader(_ log: String) throws {
+  let name = try #require(try Files.list(log).first { $0.hasSuffix(".log") })
+  var bytes = try Files.read(log + "/" + name, limit: 64 << 20)
+  for index in 0..<64 { bytes[index] = 0 }
+  try Files.writeDurably(bytes, to: log + "/" + name)
 }
 
 /// A port that was free a moment ago.

@@ -81,6 +81,22 @@ extension EngineTests {
     #expect(ids.count == 4)
   }
 
+  @Test("partitions tell of their replays in events of their own", arguments: [nil, 0, 1])
+  func replayInPartition(_ partition: Int?) async throws {
+    let plan = try sensor("a", "suite", ["push"], "d0")
+    let script = Script([.done(result: .null)])
+    var configuration = Engine.Configuration()
+    configuration.partition = partition
+    try await run([plan], [trigger(plan, script)], engine: configuration) { (log, engine) in
+      _ = try await log.append([event("e", "push")])
+      _ = try await events(log, until: "a/t/succeeded")
+      _ = try await engine.replay("e", of: nil, at: nil)
+      let told = try #require(try await events(log, until: "event.replayed").last)
+      #expect(told.id == Event.stableID("replayed", partition.map { "\($0):1" } ?? "1", "e", ""))
+      #expect(try JSON(parsing: told.data)["partition"] == partition.map { JSON($0) })
+    }
+  }
+
   @Test("what cannot be replayed is refused in words, and nothing fires")
   func replayRefused() async throws {
     let plan = try sensor("a", "suite", ["push"], "d0")

@@ -11,7 +11,9 @@ import Testing
 struct PartitionCommandTests {
   private static let jobs = (0..<6).map { "job-\($0)" }
 
-  private static func manifests(_ broker: String, _ port: Int, _ name: String) -> String {
+  private static func manifests(_ broker: String, _ port: Int, _ name: String, late: Int = 0)
+    -> String
+  {
     func sensor(_ name: String, _ dependencies: [(String, String)], _ trigger: String) -> String {
       """
 
@@ -48,16 +50,20 @@ struct PartitionCommandTests {
         "conditions: \(any), log: {}"
       )
       + sensor("pair", [order, ("hooks", "approval")], "log: {}")
+      + (0..<late).map { sensor("late-\($0)", [("hooks", "approval")], "log: {}") }.joined()
   }
 
   private final class Member {
     let program: KafkaInstallation
     let port: Int
     let console: Int
+    private let broker: String
+    private let name: String
 
     init(_ folder: String, _ broker: SmallBroker, _ name: String) throws {
       port = try freePort()
       console = try freePort()
+      (self.broker, self.name) = (broker.programsAddress, name)
       program = try KafkaInstallation(
         folder + "/" + name,
         PartitionCommandTests.manifests(broker.programsAddress, port, name),
@@ -110,9 +116,16 @@ struct PartitionCommandTests {
       }
     }
 
-    func post(_ id: String) throws -> String {
+    /// Puts the manifests in force with so many sensors more.
+    func reload(late: Int) throws {
+      let manifests = PartitionCommandTests.manifests(broker, port, name, late: late)
+      try Files.writeDurably(Array(manifests.utf8), to: program.folder + "/manifests/all.yaml")
+      #expect(try command("reload").status == 0)
+    }
+
+    func post(_ id: String, to endpoint: String = "order") throws -> String {
       let request =
-        "POST /order HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Event-ID: \(id)\r\n"
+        "POST /\(endpoint) HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Event-ID: \(id)\r\n"
         + "Content-Length: 2\r\n\r\n{}"
       let answer = try Socket.exchange(Array(request.utf8), port: port)
       let text = String(decoding: answer, as: UTF8.self).components(separatedBy: "\r\n\r\n")
@@ -149,6 +162,7 @@ struct PartitionCommandTests {
       try counted(one)
       try letters(one)
       try replayed(one, id)
+      try unreached(one)
 
       // A partition that begins anew does not take copies of others' failures for its own.
       let before = try one.letters().map { $0["id"] }
@@ -232,6 +246,27 @@ struct PartitionCommandTests {
     #expect(nobody.status == 1 && nobody.output.contains("no event nothing"))
   }
 
+  /// Sensors that came after an event, whose partitions do not have it.
+  private func unreached(_ one: Member) throws {
+    let id = try one.post("b", to: "approval")
+    try waitUntil(seconds: 60, "the approval at its sensor") {
+      try one.command("explain", id, "--sensor", "pair").status == 0
+    }
+    try one.reload(late: 6)
+    let answer = try one.command("events", "replay", id)
+    #expect(answer.status == 0, "\(answer.output)")
+    let home = try one.home(of: "pair")
+    let lines = answer.output.split(separator: "\n").filter { $0.hasPrefix("sensor ") }
+    #expect(!lines.isEmpty, "\(answer.output)")
+    for line in lines {
+      let found = line.firstMatch(
+        of: /^sensor default\/late-[0-9] runs in partition ([0-9]), where the event is not$/
+      )
+      #expect(found.map { Int($0.1) != home } == true, "\(line)")
+    }
+    try one.reload(late: 0)
+  }
+
   private func elsewhere(_ one: Member, _ two: Member, _ id: String) throws {
     let away = try #require(try Self.jobs.first { !one.running.contains(try one.home(of: $0)) })
     let home = try one.home(of: away)
@@ -250,6 +285,13 @@ struct PartitionCommandTests {
       try one.command("deadletters").output.contains(
         "not asked, since other processes own them: partitions \(list)\n"
       )
+    )
+    // Not among the letters.
+    #expect(try one.letters().allSatisfy { $0["id"] != nil })
+    let dropped = try one.command("deadletters", "drop", "--all").output
+    #expect(
+      dropped.hasSuffix("not asked, since other processes own them: partitions \(list)\n"),
+      "\(dropped)"
     )
     #expect(try two.command("explain", id, "--sensor", away).status == 0)
   }

@@ -19,6 +19,13 @@ package struct DataFolder: Sendable {
     /// What begins a line that is about it, where there may be others.
     package var prefix: String { partition.map { "partition \($0): " } ?? "" }
 
+    /// Has errors of `body` say which partition they are about, where there may be others.
+    package func naming<Result>(_ body: () throws -> Result) throws -> Result {
+      do { return try body() } catch {
+        throw partition == nil ? error : Problem("\(prefix)\(error)")
+      }
+    }
+
     /// The same part of another data folder.
     package func at(_ folder: DataFolder) -> Part {
       Part(partition: partition, path: partition.map(folder.path(of:)) ?? folder.path)
@@ -77,13 +84,13 @@ package struct DataFolder: Sendable {
     return try Files.list(log).contains { $0.hasSuffix(".log") }
   }
 
-  /// Those that have a log here.
+  /// Those that have a log here. One that cannot be looked at is among them: reading it says why.
   private var partitions: [Int] {
     let names = (try? Files.list(path)) ?? []
     return names.compactMap { name in
       guard name.hasPrefix(Self.name), let number = Int(name.dropFirst(Self.name.count)),
         (0..<64).contains(number), name == "\(Self.name)\(number)",
-        Files.kind("\(path)/\(name)/log") == .folder
+        !Files.isMissing("\(path)/\(name)/log")
       else { return nil }
       return number
     }.sorted()

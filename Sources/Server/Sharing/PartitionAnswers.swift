@@ -42,7 +42,7 @@ struct PartitionAnswers: Sendable {
   /// As `Installation.deadLetters`.
   func deadLetters(_ path: String, _ request: [UInt8]) async -> (isDone: Bool, JSON) {
     guard let choice = LetterChoice(request: request) else { return LetterChoice.malformed }
-    if let refusal = choice.refusal(map) { return refusal }
+    if let refusal = choice.refusal(map, plan) { return refusal }
     let letters = SharedLetters(map: map) { partition, verb, request in
       guard let one = owned.first(where: { $0.partition == partition }) else { return (false, [:]) }
       return await one.installation.deadLetters("/deadletters/" + verb, request.encoded())
@@ -56,7 +56,7 @@ struct PartitionAnswers: Sendable {
   func replay(_ request: [UInt8]) async -> ReplayAnswer {
     guard let question = EventQuestion(request) else { return ReplayAnswer.malformed }
     do { return try await replay(question) } catch {
-      return ReplayAnswer(isDone: false, messages: ["not replayed: \(error)"])
+      return ReplayAnswer(isRefused: true, messages: ["not replayed: \(error)"])
     }
   }
 
@@ -86,20 +86,20 @@ struct PartitionAnswers: Sendable {
       let error = Engine.ReplayError.noEvent(question.event)
       throw DataFolder.Problem("\(error), of those in partitions \(map.list)\(map.others)")
     }
-    var isDone = false
-    var messages: [String] = []
+    var answers: [(partition: Int, answer: ReplayAnswer)] = []
     for (installation, partition, _) in found {
-      let answer = await installation.replay(question)
-      isDone = isDone || answer.isDone
-      messages += answer.messages.map { "partition \(partition): \($0)" }
+      answers.append((partition, await installation.replay(question)))
     }
-    if question.sensor == nil { messages += missed(EventKey(event)) }
-    return ReplayAnswer(isDone: isDone, messages: messages)
+    let missed =
+      question.sensor == nil ? missed(EventKey(event), Set(answers.map(\.partition))) : []
+    return ReplayAnswer(answers, missed)
   }
 
-  /// The sensors that would have to be asked elsewhere.
-  private func missed(_ key: EventKey) -> [String] {
+  /// The sensors that want an event and do not get it, and why.
+  private func missed(_ key: EventKey, _ partitions: Set<Int>) -> [String] {
     plan.interlocking.sensors.filter { $0.dependencies.contains { $0.key == key } }
-      .compactMap { sensor in map.absence(of: sensor.id).map { "sensor \(sensor.id) \($0)" } }
+      .compactMap { sensor in
+        map.absence(of: sensor.id, from: partitions).map { "sensor \(sensor.id) \($0)" }
+      }
   }
 }

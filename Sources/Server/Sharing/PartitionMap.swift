@@ -2,9 +2,11 @@ import Sensor
 
 /// Which partitions of a bus can be asked here, and in which one each sensor runs.
 struct PartitionMap: Sendable {
-  let here: [Int]
+  private(set) var here: [Int]
   /// Those that can be asked elsewhere only, as far as their number is known.
   let elsewhere: [Int]
+  /// Those of this machine that cannot be read, and why.
+  private(set) var unreadable: [Int: String] = [:]
   /// The partition in which a sensor runs; nil: in none that is known.
   let home: @Sendable (SensorID) -> Int?
 
@@ -26,13 +28,31 @@ struct PartitionMap: Sendable {
     home = { homes[$0] }
   }
 
+  /// The same without partitions that cannot be read.
+  func without(_ unreadable: [Int: String]) -> PartitionMap {
+    var map = self
+    map.here.removeAll { unreadable[$0] != nil }
+    map.unreadable = unreadable
+    return map
+  }
+
   /// Why nothing is known here of a sensor, in words behind its name; nil: something is.
   func absence(of sensor: SensorID) -> String? {
     guard let home = home(sensor) else {
-      return "has run in none of the partitions that are here: \(list)"
+      return "has run in none of the partitions that are here: \(list)\(others)"
+    }
+    if let why = unreadable[home] {
+      return "runs in partition \(home), which cannot be read: \(why)"
     }
     return here.contains(home)
       ? nil : "runs in partition \(home), which this process does not own"
+  }
+
+  /// The same of an event that these partitions have.
+  func absence(of sensor: SensorID, from partitions: Set<Int>) -> String? {
+    if let absence = absence(of: sensor) { return absence }
+    guard let home = home(sensor), !partitions.contains(home) else { return nil }
+    return "runs in partition \(home), where the event is not"
   }
 
   /// Those that are here, in words.
@@ -40,10 +60,12 @@ struct PartitionMap: Sendable {
 
   /// What was asked for may be there as well, in words behind others; empty: nowhere.
   var others: String {
-    if elsewhere.isEmpty { return "" }
+    let unreadable = unreadable.sorted { $0.key < $1.key }
+      .map { "; partition \($0) cannot be read: \($1)" }.joined()
+    if elsewhere.isEmpty { return unreadable }
     let isOne = elsewhere.count == 1
-    return "; partition\(isOne ? "" : "s") \(Self.list(elsewhere)) \(isOne ? "is" : "are") "
-      + "not owned by this process"
+    return unreadable + "; partition\(isOne ? "" : "s") \(Self.list(elsewhere)) "
+      + "\(isOne ? "is" : "are") not owned by this process"
   }
 
   static func list(_ partitions: [Int]) -> String {

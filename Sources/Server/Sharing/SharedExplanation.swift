@@ -27,6 +27,16 @@ struct SharedExplanation {
 
   /// - Parameter findings: of those partitions at least, in order.
   func answer(_ findings: [(partition: Int, Findings)]) -> (isDone: Bool, JSON) {
+    // What is known of the others is told all the same.
+    var unreadable: [Int: String] = [:]
+    let home = question.sensor.flatMap(map.home)
+    for (partition, findings) in findings where home == nil || home == partition {
+      unreadable[partition] = findings.failure.map { "\($0)" }
+    }
+    return SharedExplanation(question, plan, map.without(unreadable)).answer(read: findings)
+  }
+
+  private func answer(read findings: [(partition: Int, Findings)]) -> (isDone: Bool, JSON) {
     func refused(_ why: String) -> (isDone: Bool, JSON) { (false, ["error": .string(why)]) }
     let (asked, error) = asked()
     if let error { return refused(error) }
@@ -38,8 +48,8 @@ struct SharedExplanation {
         found.append((partition, explanation))
         sources.insert(explanation.event.source)
       case .failure(Explainer.Problem.several(let names)): sources.formUnion(names)
-      case .failure(Explainer.Problem.noEvent): continue
-      case .failure(let error): return refused("partition \(partition): \(error)")
+      // There is none, or why is among those that cannot be read.
+      case .failure: continue
       }
     }
     if sources.count > 1 { return refused("\(Explainer.Problem.several(sources.sorted()))") }
@@ -71,6 +81,11 @@ struct SharedExplanation {
       "subject": .string(event.subject), "namespace": .string(event.namespace),
       "positions": .array(places.map { .string($0) }), "read": .bool(unread.isEmpty),
       "unread": .array(unread.map { JSON($0) }),
+      "unreadable": .array(
+        map.unreadable.sorted { $0.key < $1.key }.map { partition, why in
+          ["partition": JSON(partition), "why": .string(why)]
+        }
+      ),
       "sensors": .array(waiting.map { part($0.id, found) }),
     ]
   }
@@ -85,9 +100,7 @@ struct SharedExplanation {
       $0.sensor == sensor
     }
     if case .object(let members)? = part?.json { return .object([place] + members) }
-    let why =
-      map.absence(of: sensor)
-      ?? "runs in partition \(PartitionMap.list([home].compactMap(\.self))), where the event is not"
+    let why = map.absence(of: sensor, from: Set(found.map(\.partition))) ?? "is not loaded there"
     return .object([
       place, .init(key: "sensor", value: .string("\(sensor)")),
       .init(key: "absent", value: .string(why)),

@@ -13,7 +13,8 @@ struct SharedLetters {
     }
     if verb == "list" { return (true, await list(request, choice.limit)) }
     guard let ids = choice.ids else {
-      let acted = await act(verb) { _ in request }
+      var acted = await act(verb) { _ in request }
+      acted.elsewhere = map.elsewhere
       return (acted.isDone, acted.json)
     }
     let homes = await homes(of: ids)
@@ -101,6 +102,8 @@ struct SharedLetters {
     var isDone = true
     var lines: [JSON] = []
     var errors: [String] = []
+    /// Those that were not asked; nil where they were not meant.
+    var elsewhere: [Int]?
 
     var json: JSON {
       var members: [JSON.Member] = []
@@ -109,6 +112,9 @@ struct SharedLetters {
       }
       if !errors.isEmpty {
         members.append(.init(key: "error", value: .string(errors.joined(separator: "; "))))
+      }
+      if let elsewhere {
+        members.append(.init(key: "elsewhere", value: .array(elsewhere.map { JSON($0) })))
       }
       return .object(members)
     }
