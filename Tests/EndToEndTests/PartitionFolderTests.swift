@@ -299,6 +299,22 @@ import Testing
     }
   }
 
+  @Test("a partition that cannot be looked at is not passed over")
+  func invisible() async throws {
+    try await withFolder { _, folder in
+      try await fill(folder)
+      try Files.makeFolder(folder.data + "/partition-1")
+      // There is no log there yet.
+      #expect(try folder.lines("log", "verify").count == 2)
+      let log = folder.data + "/partition-1/log"
+      try FileManager.default.createSymbolicLink(atPath: log, withDestinationPath: log)
+      let answer = try folder.run("log", "verify")
+      #expect(answer.status == 1)
+      let lines = answer.output.split(separator: "\n")
+      #expect(lines.count == 3 && lines[1].hasPrefix("partition 1: "), "\(answer.output)")
+    }
+  }
+
   @Test("a folder with partitions is not moved to a topic of one")
   func migration() async throws {
     try await withFolder { temporary, folder in
