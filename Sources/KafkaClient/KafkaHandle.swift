@@ -174,7 +174,11 @@ import Posix
       let facility = unsafe facility, let words = unsafe words
     else { return }
     let kind = unsafe String(cString: facility)
-    write(KafkaObserver.Level(syslog: level), "\(kind): \(unsafe String(cString: words))", "log \(kind)")
+    write(
+      KafkaObserver.Level(syslog: level),
+      "\(kind): \(unsafe String(cString: words))",
+      "log \(kind)"
+    )
   }
 
   @unsafe private func failed(_ event: OpaquePointer) {

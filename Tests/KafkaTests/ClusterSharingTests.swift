@@ -136,7 +136,9 @@ struct ClusterSharingTests {
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": ["generateName": .string(name + "-")],
         "data": ["by": .string(name), "n": ""],
       ]
-      let parameter: JSON = ["src": ["dependencyName": "dep", "dataKey": "body.n"], "dest": "data.n"]
+      let parameter: JSON = [
+        "src": ["dependencyName": "dep", "dataKey": "body.n"], "dest": "data.n",
+      ]
       let trigger: JSON = [
         "name": "make",
         "k8s": [
