@@ -20,6 +20,8 @@ struct ReplicaCopier {
   /// Whether the topic holds a part of a log that is being moved to it, as far as this has come.
   private var isPart = false
   private var assembly: RecordAssembly
+  /// Whether reading began behind the topic's first message.
+  private let isAmid: Bool
 
   /// Begins where the folder ends.
   init(
@@ -39,6 +41,7 @@ struct ReplicaCopier {
     known = log.committed?.offset ?? 0
     var isAmid = false
     if known > 0 { isAmid = try await walk.begin(near: known) } else { try await walk.begin() }
+    self.isAmid = isAmid
     assembly = RecordAssembly(isAmid: isAmid)
   }
 
@@ -82,9 +85,11 @@ struct ReplicaCopier {
 
   /// What is read first must not leave out what follows the folder's last record. Where nothing says
   /// that the folder is a copy, both must hold that one.
-  private mutating func join(_ first: UInt64, isRecord: Bool) throws(KafkaBusError) {
+  private mutating func join(_ first: UInt64, isRecord: Bool) throws {
     let most = isRecord && isCopy ? known + 1 : known
     guard known > 0, first > most else { return }
+    // It began with a record that the folder has, so something was left out on the way (TopicWalk.over).
+    if isAmid { throw KafkaError.timedOut }
     // A topic that was not shortened would have it.
     guard isCopy, low > 0 else { throw apart("from \(first) on") }
     let line =

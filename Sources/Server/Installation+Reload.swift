@@ -36,6 +36,7 @@ extension Installation {
     fingerprint = read.fingerprint
     guard let next = read.plan else { return refused(read.messages) }
     do { try await putInForce(next.part(of: startup.share)) } catch {
+      fingerprint = nil
       return refused(read.messages + ["\(error)"])
     }
     return Reload(isDone: true, messages: read.messages)

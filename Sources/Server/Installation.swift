@@ -33,8 +33,8 @@ actor Installation {
   let metrics: Metrics
   let instruments: Instruments
   var plan: PlanBuilder.Plan
-  /// What the manifests held when they were read last.
-  var fingerprint: Int
+  /// What the manifests held when they were read last; nil: that could not be put in force.
+  var fingerprint: Int?
   /// The objects of a cluster that a partition's plan was made of.
   var selection: ClusterSelection
   /// One reload at a time.

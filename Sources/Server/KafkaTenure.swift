@@ -20,15 +20,31 @@ struct KafkaTenure {
   func run() async throws {
     let loop = try EventLoop(name: "bus")
     defer { loop.stop() }
+    let log = try StandbyLog(service, startup)
+    var startup = startup
+    // One that waited for something else says so.
+    await startup.standby?.end()
+    let result = await Result { try await rounds(loop, log, &startup) }
+    await startup.standby?.end()
+    try result.get()
+  }
+
+  private func rounds(
+    _ loop: EventLoop,
+    _ log: StandbyLog,
+    _ startup: inout Startup
+  ) async throws {
     var backoff = Backoff()
     while true {
-      let access = try KafkaBusAccess(
-        spec,
-        loop: loop,
-        logger: service.logger
-      )
+      if startup.standby?.isOver != false {
+        startup.standby = await Standby(service, startup) {
+          "standing by: another process owns the bus, or brokers are away\(log.words)"
+        }
+      }
+      let access = try KafkaBusAccess(spec, loop: loop, logger: service.logger)
+      startup.kafkaBus = access
       do {
-        let end = try await round(access)
+        let end = try await round(access, startup, log)
         guard end == .lost else { return }
         backoff.reset()
         service.report("the bus is another process's, or has to be read anew: standing by")
@@ -56,21 +72,7 @@ struct KafkaTenure {
   }
 
   /// Takes part in the election once, and runs while this process is the owner.
-  private func round(_ access: KafkaBusAccess) async throws -> Service.End {
-    let log = try StandbyLog(service, startup, access, try access.settings())
-    await startup.standby?.end()
-    var startup = startup
-    let standby = await Standby(service, startup) {
-      "standing by: another process owns the bus, or brokers are away\(log.words)"
-    }
-    startup.standby = standby
-    startup.kafkaBus = access
-    let result = await Result { [startup] in try await elect(access, startup, log) }
-    await standby.end()
-    return try result.get()
-  }
-
-  private func elect(
+  private func round(
     _ access: KafkaBusAccess,
     _ startup: Startup,
     _ log: StandbyLog
@@ -92,7 +94,7 @@ struct KafkaTenure {
     }
     let result = await Result { () async throws -> Service.End in
       service.report("standing by for the bus")
-      let first = await log.whileCopying { await firstOf(won, lost) }
+      let first = await log.whileCopying(access) { await firstOf(won, lost) }
       if first == service.stopping {
         service.report("shutting down")
         return .stopped

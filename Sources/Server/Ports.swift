@@ -47,7 +47,8 @@ final class Ports {
 
   func listens(on port: Int) -> Bool { listeners[port] != nil }
 
-  /// Listens on those of `wanted` that are not listened on yet; `replace` puts them in force.
+  /// Listens on those of `wanted` that are not listened on yet, and answers 503 there until `replace` puts
+  /// them in force: what comes before its sensors are there would pass them.
   /// - Throws: `PortFailure`; then none was opened.
   func open(_ wanted: [(Int, [Route])]) async throws(PortFailure) -> [Int: Listener] {
     var opened: [Int: Listener] = [:]
@@ -65,13 +66,17 @@ final class Ports {
   /// - Throws: `SystemError`.
   func openFirst(_ wanted: [(Int, [Route])], mustHaveAll: Bool) async throws(SystemError) {
     for (port, routes) in wanted {
-      do throws(PortFailure) { add(try await open([(port, routes)])) } catch {
+      do throws(PortFailure) {
+        let opened = try await open([(port, routes)])
+        for listener in opened.values { listener.routes.replace(with: routes) }
+        add(opened)
+      } catch {
         if mustHaveAll { throw error.error }
       }
     }
   }
 
-  func add(_ opened: [Int: Listener]) { listeners.merge(opened) { old, _ in old } }
+  private func add(_ opened: [Int: Listener]) { listeners.merge(opened) { old, _ in old } }
 
   func close(_ opened: [Int: Listener]) async {
     for listener in opened.values { await listener.server.shutdown(grace: .zero) }
@@ -89,11 +94,12 @@ final class Ports {
         listeners[port] = nil
       }
     }
+    for (port, listener) in opened { listener.routes.replace(with: ports[port] ?? []) }
     add(opened)
   }
 
   private func listen(_ port: Int, _ routes: [Route]) async throws(SystemError) -> Listener {
-    let table = PortRoutes(routes)
+    let table = PortRoutes(nil)
     let (label, instruments) = ("\(port)", instruments)
     let certificates = PortTLS(PortCertificates(routes), logger)
     let server = try await sockets.serve(

@@ -4,13 +4,19 @@ import Synchronization
 
 /// The routes of one port, as the plan in force says.
 final class PortRoutes: RequestHandler {
-  private let router: Mutex<Router>
+  private let router: Mutex<Router?>
 
-  init(_ routes: [Route]) { router = Mutex(Router(routes)) }
+  /// - Parameter routes: nil: the plan is not in force yet.
+  init(_ routes: [Route]?) { router = Mutex(routes.map { Router($0) }) }
 
   func replace(with routes: [Route]) { router.withLock { $0 = Router(routes) } }
 
-  func accept(_ head: RequestHead) -> Acceptance { router.withLock { $0 }.accept(head) }
+  func accept(_ head: RequestHead) -> Acceptance {
+    guard let router = router.withLock({ $0 }) else {
+      return .answer(.text(503, "what is served here is about to change"))
+    }
+    return router.accept(head)
+  }
 }
 
 /// The routes of one port.

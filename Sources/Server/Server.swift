@@ -264,7 +264,16 @@ package struct Server {
       return
     }
     if kafkaBus.partitions > 1 {
-      try await KafkaSharing(service, kafkaBus, startup).run()
+      if startup.standby == nil {
+        startup.standby = await Standby(service, startup) {
+          "not ready: brokers have not answered yet"
+        }
+      }
+      do { try await KafkaSharing(service, kafkaBus, startup).run() } catch {
+        await startup.standby?.end()
+        throw error
+      }
+      await startup.standby?.end()
     } else {
       try await KafkaTenure(service, kafkaBus, startup).run()
     }

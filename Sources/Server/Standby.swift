@@ -2,11 +2,13 @@ import HTTP
 import Logging
 import Observe
 import Posix
+import Synchronization
 
 /// The console of a process that does not run on the bus yet: alive, and not ready. It is there until
 /// the real one is about to listen, however long brokers are away or a log is read.
-struct Standby {
+final class Standby: Sendable {
   private let server: HTTPServer?
+  private let hasEnded = Mutex(false)
 
   private struct Answers: RequestHandler {
     let metrics: Metrics
@@ -49,5 +51,14 @@ struct Standby {
     }
   }
 
-  func end() async { await server?.shutdown(grace: .seconds(1)) }
+  var isOver: Bool { hasEnded.withLock { $0 } }
+
+  /// Again does nothing.
+  func end() async {
+    let isFirst = hasEnded.withLock { hasEnded in
+      defer { hasEnded = true }
+      return !hasEnded
+    }
+    if isFirst { await server?.shutdown(grace: .seconds(1)) }
+  }
 }

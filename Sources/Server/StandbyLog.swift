@@ -9,8 +9,6 @@ import Synchronization
 final class StandbyLog: Sendable {
   private let service: Service
   private let startup: Startup
-  private let access: KafkaBusAccess
-  private let settings: KafkaBus.Settings
   private let ending: Bell
   private let state = Mutex<(progress: StandbyCopy.Progress?, failure: String?)>((nil, nil))
 
@@ -18,14 +16,8 @@ final class StandbyLog: Sendable {
   private static let delay = Duration.seconds(5)
 
   /// - Throws: `SystemError`.
-  init(
-    _ service: Service,
-    _ startup: Startup,
-    _ access: KafkaBusAccess,
-    _ settings: KafkaBus.Settings
-  ) throws(SystemError) {
+  init(_ service: Service, _ startup: Startup) throws(SystemError) {
     (self.service, self.startup) = (service, startup)
-    (self.access, self.settings) = (access, settings)
     ending = try Bell()
   }
 
@@ -40,21 +32,27 @@ final class StandbyLog: Sendable {
   }
 
   /// Runs `body`, and copies meanwhile. Returns when the folder is free again.
-  func whileCopying<Result>(_ body: () async -> Result) async -> Result {
-    let copying = Task { await run() }
+  func whileCopying<Result>(
+    _ access: KafkaBusAccess,
+    _ body: () async -> Result
+  ) async -> Result {
+    let copying = Task { await run(access) }
     let result = await body()
     ending.ring()
     copying.cancel()
     await copying.value
+    // One that had ended before leaves it rung.
+    _ = await startup.loop.readable(of: [ending.raw], within: .zero)
+    state.withLock { $0 = (nil, nil) }
     return result
   }
 
-  private func run() async {
+  private func run(_ access: KafkaBusAccess) async {
     var wait = Self.delay
     var backoff = Backoff()
     while await startup.loop.readable(of: [ending.raw], within: wait) == nil {
       do {
-        try await copy()
+        try await copy(access)
         return
       } catch {
         if Task.isCancelled { return }
@@ -69,7 +67,10 @@ final class StandbyLog: Sendable {
     }
   }
 
-  private func copy() async throws {
+  private func copy(_ access: KafkaBusAccess) async throws {
+    var settings = try access.settings()
+    // Whoever wins, or is to stop, waits for what is under way.
+    settings.patience = .seconds(5)
     var configuration = EventLog.Configuration()
     configuration.hooks.damaged = { [access] in
       access.note(.error, "damage in the log: \($0)")

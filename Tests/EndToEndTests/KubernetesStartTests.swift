@@ -67,6 +67,8 @@ extension KubernetesTests {
         var entry = pollfd(fd: broker.raw, events: Int16(POLLIN), revents: 0)
         return unsafe poll(&entry, 1, 0) > 0
       }
+      // Nobody may take it for dead meanwhile.
+      #expect(bench.get("/healthz").hasPrefix("HTTP/1.1 200"))
       #expect(program.end() == 0)
       #expect(!program.printed.contains("canary"))
 

@@ -98,7 +98,9 @@ extension EngineTests {
         await log.keepUp()
         topic.shorten(to: log.first)
       }
+      // The log may have been kept up meanwhile.
       first = log.first ?? first
+      topic.shorten(to: first)
     }
     #expect(first.offset > 1 && topic.all.first?.offset == first.offset, "seed \(seed)")
     let fresh = FaultyDisk()

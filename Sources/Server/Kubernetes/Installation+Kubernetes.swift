@@ -5,29 +5,35 @@ import Posix
 extension KubernetesMode {
   /// Loads the objects of the cluster anew. Those with errors stay as they were or are left out, and
   /// are told why; the others are put in force.
-  /// - Parameter putInForce: throws `PortFailure`, or why nothing has changed.
+  /// - Parameters:
+  ///   - isBehind: whether something else than at the last settling may be in force.
+  ///   - putInForce: throws `PortFailure`, or why nothing has changed.
   func reload(
     _ parts: Parts,
     _ ports: Ports,
     _ instruments: Instruments,
+    isBehind: Bool = false,
     isolation: isolated (any Actor)? = #isolation,
-    putInForce: (PlanBuilder.Plan) async throws -> Void
+    putInForce: (PlanBuilder.Plan, ClusterSelection) async throws -> Void
   ) async -> Reload {
     var refused: [Int: String] = [:]
     while true {
       let load = await load(parts, refusedPorts: refused)
       guard let next = load.plan else { return .refused(load.messages, parts.logger) }
       do {
-        if isNews(load) || !ports.listens(onAllOf: next) {
-          choose(load)
-          try await putInForce(next)
+        if isNews(load) || isBehind || !ports.listens(onAllOf: next) {
+          try await putInForce(next, load.selection)
         }
         await settle(load, instruments)
         return Reload(isDone: true, messages: load.messages)
       } catch let failure as PortFailure where refused[failure.port] == nil {
         // The objects that want this port are to blame, not the others.
         refused[failure.port] = "\(failure.error)"
-      } catch { return .refused(load.messages + ["\(error)"], parts.logger) }
+      } catch {
+        // Those that are refused whatever happens need not wait for the others.
+        if error is PartitionsBehind { await reportRefused(load) }
+        return .refused(load.messages + ["\(error)"], parts.logger)
+      }
     }
   }
 
@@ -57,7 +63,9 @@ extension Installation {
   /// shared, for this partition: then its process has loaded them for all (`Front`).
   func reload(_ kubernetes: KubernetesMode) async -> Reload {
     guard let share = startup.share else {
-      return await kubernetes.reload(parts, ports, instruments) { try await self.putInForce($0) }
+      return await kubernetes.reload(parts, ports, instruments) { plan, _ in
+        try await self.putInForce(plan)
+      }
     }
     do {
       let (plan, selection) = try kubernetes.chosenPlan(parts)
@@ -89,7 +97,7 @@ extension Parts {
     guard let plan = load.plan else {
       throw ClusterLoadError(description: load.messages.joined(separator: " | "))
     }
-    kubernetes.choose(load)
+    kubernetes.choose(load.selection)
     return (plan, load.selection)
   }
 }

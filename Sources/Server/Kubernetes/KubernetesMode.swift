@@ -251,7 +251,7 @@ final class KubernetesMode: Sendable {
   // MARK: Partitions
 
   /// What a process is about to put in force, its partitions first.
-  func choose(_ load: ClusterLoad) { state.withLock { $0.chosen = load.selection } }
+  func choose(_ selection: ClusterSelection) { state.withLock { $0.chosen = selection } }
 
   /// The plan of what was chosen last, for a partition.
   /// - Throws: `ClusterLoadError` where it cannot be in force any more.
@@ -271,6 +271,12 @@ final class KubernetesMode: Sendable {
   /// Tells the objects how they stand, although nothing runs yet.
   func report(_ load: ClusterLoad) async {
     if await manifests.documents != nil { await reporter.report(load.verdicts) }
+  }
+
+  /// The same of those alone of which nothing can be in force.
+  func reportRefused(_ load: ClusterLoad) async {
+    guard await manifests.documents != nil else { return }
+    await reporter.report(load.verdicts.filter { $0.force == .none })
   }
 
   /// `load` is in force: remembers it and tells the objects.

@@ -41,6 +41,7 @@ actor Front {
   private var servers: [HTTPServer] = []
   /// Whether a partition has other manifests in force than was asked for.
   private var isBehind = false
+  private var retry: Task<Void, Never>?
   /// One reload at a time.
   private let turnstile = Turnstile()
   /// After so long a partition that could not follow is asked again.
@@ -189,14 +190,21 @@ actor Front {
 
   /// The same of the objects of a cluster.
   private func reload(_ kubernetes: KubernetesMode) async -> Reload {
-    await kubernetes.reload(parts, ports, instruments) { try await self.putInForce($0) }
+    await kubernetes.reload(parts, ports, instruments, isBehind: isBehind) { plan, selection in
+      try await self.putInForce(plan, selection)
+    }
   }
 
   /// Sensors are there before events are sent to them, and that before there are new events.
   /// - Throws: `PortFailure` or `PartitionsBehind`. Then what is taken here follows the plan before, and
   ///   partitions that cannot follow are asked again soon.
-  private func putInForce(_ next: PlanBuilder.Plan) async throws {
+  /// - Parameter selection: what it was made of in a cluster.
+  private func putInForce(
+    _ next: PlanBuilder.Plan,
+    _ selection: ClusterSelection = ClusterSelection()
+  ) async throws {
     let opened = try await ports.open(next.routesByPort)
+    kubernetes?.choose(selection)
     var failures: [String] = []
     for (partition, entry) in figures.all {
       let reload = await entry.installation.reload()
@@ -205,9 +213,10 @@ actor Front {
     isBehind = !failures.isEmpty
     guard failures.isEmpty else {
       await ports.close(opened)
-      Task {
+      retry?.cancel()
+      retry = Task {
         await startup.loop.sleep(for: Self.patience)
-        startup.changed.ring()
+        if !Task.isCancelled { startup.changed.ring() }
       }
       throw PartitionsBehind(
         description: "partitions cannot follow yet, and are asked again: "
