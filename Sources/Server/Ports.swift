@@ -49,11 +49,15 @@ final class Ports {
 
   /// Listens on those of `wanted` that are not listened on yet, and answers 503 there until `replace` puts
   /// them in force: what comes before its sensors are there would pass them.
+  /// - Parameter isInForce: whether they are served at once.
   /// - Throws: `PortFailure`; then none was opened.
-  func open(_ wanted: [(Int, [Route])]) async throws(PortFailure) -> [Int: Listener] {
+  func open(
+    _ wanted: [(Int, [Route])],
+    isInForce: Bool = false
+  ) async throws(PortFailure) -> [Int: Listener] {
     var opened: [Int: Listener] = [:]
     for (port, routes) in wanted where listeners[port] == nil {
-      do throws(SystemError) { opened[port] = try await listen(port, routes) } catch {
+      do throws(SystemError) { opened[port] = try await listen(port, routes, isInForce) } catch {
         await close(opened)
         throw PortFailure(port: port, error: error)
       }
@@ -67,9 +71,7 @@ final class Ports {
   func openFirst(_ wanted: [(Int, [Route])], mustHaveAll: Bool) async throws(SystemError) {
     for (port, routes) in wanted {
       do throws(PortFailure) {
-        let opened = try await open([(port, routes)])
-        for listener in opened.values { listener.routes.replace(with: routes) }
-        add(opened)
+        add(try await open([(port, routes)], isInForce: true))
       } catch {
         if mustHaveAll { throw error.error }
       }
@@ -98,8 +100,12 @@ final class Ports {
     add(opened)
   }
 
-  private func listen(_ port: Int, _ routes: [Route]) async throws(SystemError) -> Listener {
-    let table = PortRoutes(nil)
+  private func listen(
+    _ port: Int,
+    _ routes: [Route],
+    _ isInForce: Bool
+  ) async throws(SystemError) -> Listener {
+    let table = PortRoutes(isInForce ? routes : nil)
     let (label, instruments) = ("\(port)", instruments)
     let certificates = PortTLS(PortCertificates(routes), logger)
     let server = try await sockets.serve(
