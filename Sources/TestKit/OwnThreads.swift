@@ -2,16 +2,16 @@ import Foundation
 
 /// Runs tasks on threads of its own, as many at once as there is work: a test that waits without giving
 /// its thread back keeps no other one from going on. Swift's own pool has a thread for each core.
-final class OwnThreads: TaskExecutor, @unchecked Sendable {
+package final class OwnThreads: TaskExecutor, @unchecked Sendable {
   // SAFETY: `jobs` and `idle` are guarded by `condition`.
   private let condition = NSCondition()
   private var jobs: [UnownedJob] = []
   /// Threads that have no job.
   private var idle = 0
 
-  static let shared = OwnThreads()
+  package static let shared = OwnThreads()
 
-  func enqueue(_ job: consuming ExecutorJob) {
+  package func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
     condition.withLock {
       jobs.append(job)

@@ -38,7 +38,7 @@ private final class Ahead: Sendable {
     self.folder = folder
     self.told = told
     loop = rig.loop
-    task = Task { try await copy.run() }
+    task = Task(executorPreference: OwnThreads.shared) { try await copy.run() }
   }
 
   /// The records of the folder, read beside the copying as `signalbox events` does.
