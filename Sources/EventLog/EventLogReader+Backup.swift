@@ -26,7 +26,7 @@ extension EventLogReader {
         throw .unreadable("\(file.name): neither copy of its header can be read")
       }
       let following = number + 1 < files.count ? files[number + 1].firstOffset : nil
-      let scan = try SegmentScan(
+      var scan = SegmentScan(
         file.name,
         file.file,
         header,
@@ -34,7 +34,8 @@ extension EventLogReader {
         from: Segment.beginning(header),
         limit: following ?? .max,
         .openRead
-      ) { (_, _, _) throws(LogError) in }
+      )
+      try scan.read()
       note(scan, file, following, &report)
       do throws(SystemError) {
         try copy(file, scan.segment.length, to: target) {

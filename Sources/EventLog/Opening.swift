@@ -111,7 +111,7 @@ struct Opening {
       return
     }
     var found: [IdentityTable.Entry] = []
-    let scan = try SegmentScan(
+    var scan = SegmentScan(
       candidate.name,
       candidate.file,
       header,
@@ -119,7 +119,8 @@ struct Opening {
       from: Segment.beginning(header),
       limit: next ?? .max,
       .openRead
-    ) { (entry, _, _) throws(LogError) in
+    )
+    try scan.read { entry in
       if let identity = entry.identity { found.append((identity, entry.offset)) }
     }
     recovery.scannedBytes += candidate.size

@@ -44,19 +44,11 @@ struct SegmentScan {
     )
   }
 
-  /// Reads a segment to its end. `visit` sees every record.
-  init(
-    _ name: String,
-    _ file: any LogFile,
-    _ header: Format.Header,
-    size: Int,
-    from mark: Segment.Mark,
-    limit: UInt64,
-    _ call: LogCall,
-    visit: (Segment.Entry, Format.Frame, [UInt8]) throws(LogError) -> Void
+  /// Reads it to its end.
+  mutating func read(
+    _ visit: (Segment.Entry) -> Void = { _ in }
   ) throws(LogError) {
-    self.init(name, file, header, size: size, from: mark, limit: limit, call)
-    while let (entry, frame) = try next() { try visit(entry, frame, bytes) }
+    while let (entry, _) = try next() { visit(entry) }
   }
 
   /// What the ranges of the last frame are within.

@@ -7,6 +7,8 @@ struct Control: RequestHandler {
   let installation: Installation
 
   func accept(_ head: RequestHead) -> Acceptance {
+    let questions = OperatorQuestions { [installation] in installation }
+    if let acceptance = questions.accept(head) { return acceptance }
     switch (head.method, head.path) {
     case ("GET", "/status"):
       return .read(bodyLimit: 0) { _ in .json(200, await installation.status().encoded()) }
@@ -22,30 +24,8 @@ struct Control: RequestHandler {
         await installation.handOver()
         return .json(202, JSON.object([.init(key: "stopping", value: true)]).encoded())
       }
-    case ("POST", "/replay"):
-      return .read(bodyLimit: 16 << 10) { request in
-        let replay = await installation.replay(request.body)
-        return .json(replay.isDone ? 200 : 422, replay.json.encoded())
-      }
-    case ("POST", let path) where path.hasPrefix("/deadletters/"):
-      return .read(bodyLimit: 1 << 20) { request in
-        let (isDone, answer) = await installation.deadLetters(path, request.body)
-        return .json(isDone ? 200 : 422, answer.encoded())
-      }
-    case ("POST", "/explain"):
-      return .read(bodyLimit: 16 << 10) { request in
-        let (isDone, answer) = await installation.explain(request.body)
-        return .json(isDone ? 200 : 422, answer.encoded())
-      }
-    case ("POST", "/pending"):
-      return .read(bodyLimit: 16 << 10) { request in
-        let (isDone, answer) = await installation.pending(request.body)
-        return .json(isDone ? 200 : 422, answer.encoded())
-      }
     default:
-      let paths =
-        "GET /status, POST /reload, POST /replay, POST /explain, POST /pending, POST /takeover and "
-        + "POST /deadletters/list, show, retry and drop"
+      let paths = "GET /status, POST /reload, POST /takeover, \(OperatorQuestions.paths)"
       return .answer(.text(404, "there are \(paths)"))
     }
   }

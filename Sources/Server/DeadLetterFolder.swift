@@ -58,12 +58,9 @@ package struct DeadLetterFolder {
     folder = part.log
     var fold = LetterFold()
     try part.naming {
-      var problem: NoteError?
-      _ = try EventLogReader(folder: part.log).read { record in
-        guard problem == nil else { return }
-        do throws(NoteError) { try fold.take(record) } catch { problem = error }
+      try EventLogReader(folder: part.log).fold { record throws(NoteError) in
+        try fold.take(record)
       }
-      if let problem { throw problem }
     }
     letters = fold.letters
     sensors = fold.sensors

@@ -16,12 +16,9 @@ extension EventQuestion {
   ) -> Findings {
     var explainer = Explainer(plan, event: event, source: source, sensor: sensor, holds: holds)
     let result = Result {
-      var problem: NoteError?
-      _ = try EventLogReader(folder: data + "/log").read { record in
-        guard problem == nil else { return }
-        do throws(NoteError) { try explainer.take(record) } catch { problem = error }
+      try EventLogReader(folder: data + "/log").fold { record throws(NoteError) in
+        try explainer.take(record)
       }
-      if let problem { throw problem }
       return try explainer.explanation()
     }
     return Findings(reading: explainer.reading, result: result)

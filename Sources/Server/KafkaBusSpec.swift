@@ -22,7 +22,7 @@ struct KafkaBusSpec: Sendable {
   /// What its manifest may name.
   let secrets: any SecretStore
 
-  private static let partitionsMax = 64
+  static let partitionsMax = 64
 
   /// What the bus decides about its clients.
   private static let own: Set<String> = [

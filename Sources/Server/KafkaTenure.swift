@@ -20,7 +20,7 @@ struct KafkaTenure {
   func run() async throws {
     let loop = try EventLoop(name: "bus")
     defer { loop.stop() }
-    let log = try StandbyLog(service, startup)
+    let log = StandbyLog(service, startup)
     var startup = startup
     // One that waited for something else says so.
     await startup.standby?.end()
@@ -94,7 +94,7 @@ struct KafkaTenure {
     }
     let result = await Result { () async throws -> Service.End in
       service.report("standing by for the bus")
-      let first = await log.whileCopying(access) { await firstOf(won, lost) }
+      let first = try await log.whileCopying(access) { await firstOf(won, lost) }
       if first == service.stopping {
         service.report("shutting down")
         return .stopped

@@ -71,12 +71,9 @@ extension ExplainFolder {
 
   private func read(_ part: DataFolder.Part) throws -> PendingReader {
     var reader = PendingReader(plan)
-    var problem: NoteError?
-    _ = try EventLogReader(folder: part.log).read { record in
-      guard problem == nil else { return }
-      do throws(NoteError) { try reader.take(record) } catch { problem = error }
+    try EventLogReader(folder: part.log).fold { record throws(NoteError) in
+      try reader.take(record)
     }
-    if let problem { throw problem }
     return reader
   }
 }

@@ -26,12 +26,9 @@ package struct PlacesFolder {
   ) throws -> [EventSourceName: [String: JSON]] {
     let all = SourcePlaces()
     if Files.kind(part.log) != nil {
-      var problem: NoteError?
-      _ = try EventLogReader(folder: part.log).read { record in
-        guard problem == nil else { return }
-        do throws(NoteError) { try all.take(record) } catch { problem = error }
+      try EventLogReader(folder: part.log).fold { record throws(NoteError) in
+        try all.take(record)
       }
-      if let problem { throw problem }
     }
     return all.all
   }

@@ -254,7 +254,7 @@ package struct Server {
   ) async throws {
     var (startup, kafkaBus) = (startup, fileBus)
     if let kubernetes = startup.kubernetes {
-      let choice = try await kubernetes.chooseBus(service, &startup)
+      let choice = await kubernetes.chooseBus(service, &startup)
       guard choice.isDecided else { return }
       kafkaBus = choice.kafka
     }

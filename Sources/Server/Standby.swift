@@ -12,13 +12,16 @@ final class Standby: Sendable {
 
   private struct Answers: RequestHandler {
     let metrics: Metrics
+    /// The name or address it was told to listen on.
+    let host: String
     let why: @Sendable () -> String
 
     func accept(_ head: RequestHead) -> Acceptance {
+      if let refusal = ConsoleChecks.refusal(head, host) { return .answer(refusal) }
       switch head.path {
-      case "/healthz": .answer(.text(200, "the loops turn"))
-      case "/metrics": .answer(ConsoleChecks.metrics(metrics.render()))
-      default: .answer(.text(503, why()))
+      case "/healthz": return .answer(.text(200, "the loops turn"))
+      case "/metrics": return .answer(ConsoleChecks.metrics(metrics.render()))
+      default: return .answer(.text(503, why()))
       }
     }
   }
@@ -43,7 +46,7 @@ final class Standby: Sendable {
         address: configuration.consoleAddress,
         port: configuration.consolePort,
         loops: [startup.loop],
-        handler: Answers(metrics: metrics, why: why)
+        handler: Answers(metrics: metrics, host: configuration.consoleAddress, why: why)
       )
     } catch {
       service.logger.warning("no console while standing by", metadata: ["error": "\(error)"])

@@ -9,17 +9,12 @@ import Synchronization
 final class StandbyLog: Sendable {
   private let service: Service
   private let startup: Startup
-  private let ending: Bell
   private let state = Mutex<(progress: StandbyCopy.Progress?, failure: String?)>((nil, nil))
 
   /// Who becomes the owner at once has no need of it.
   private static let delay = Duration.seconds(5)
 
-  /// - Throws: `SystemError`.
-  init(_ service: Service, _ startup: Startup) throws(SystemError) {
-    (self.service, self.startup) = (service, startup)
-    ending = try Bell()
-  }
+  init(_ service: Service, _ startup: Startup) { (self.service, self.startup) = (service, startup) }
 
   /// How far it is, in words.
   var words: String {
@@ -32,22 +27,22 @@ final class StandbyLog: Sendable {
   }
 
   /// Runs `body`, and copies meanwhile. Returns when the folder is free again.
+  /// - Throws: `SystemError`; then nothing was run.
   func whileCopying<Result>(
     _ access: KafkaBusAccess,
     _ body: () async -> Result
-  ) async -> Result {
-    let copying = Task { await run(access) }
+  ) async throws(SystemError) -> Result {
+    let ending = try Bell()
+    let copying = Task { await run(access, until: ending) }
     let result = await body()
     ending.ring()
     copying.cancel()
     await copying.value
-    // One that had ended before leaves it rung.
-    _ = await startup.loop.readable(of: [ending.raw], within: .zero)
     state.withLock { $0 = (nil, nil) }
     return result
   }
 
-  private func run(_ access: KafkaBusAccess) async {
+  private func run(_ access: KafkaBusAccess, until ending: Bell) async {
     var wait = Self.delay
     var backoff = Backoff()
     while await startup.loop.readable(of: [ending.raw], within: wait) == nil {

@@ -10,22 +10,6 @@ import Testing
 /// `explain` and `deadletters` of the data folder of a bus with partitions on which nothing runs. Its
 /// logs are those of two programs, each of which ran a part of the sensors.
 @Suite struct PartitionQuestionTests {
-  private func source(_ port: Int) -> String {
-    """
-    apiVersion: argoproj.io/v1alpha1
-    kind: EventSource
-    metadata: {name: hooks}
-    spec:
-      webhook:
-        order:
-          endpoint: /order
-          port: "\(port)"
-          signalbox: {unauthenticated: true, deduplicateBy: {header: X-Event-ID}}
-        approval: {endpoint: /approval, port: "\(port)", signalbox: {unauthenticated: true}}
-
-    """
-  }
-
   private func sensor(_ name: String, _ conditions: String, _ command: String) -> String {
     """
     ---
@@ -66,7 +50,7 @@ import Testing
   ) throws -> [String] {
     let port = try freePort()
     let home = "\(folder)/run-\(partition)"
-    try write(source(port) + sensors, home + "/manifests/a.yaml")
+    try write(orderManifest(port) + sensors, home + "/manifests/a.yaml")
     let program = try Program(home, ["--console", "127.0.0.1:0", "--log-level", "error"])
     let ids = try orders.map { try post(port, $0) }
     while try letters(home + "/data").count < failures { _ = poll(nil, 0, 20) }
@@ -91,7 +75,7 @@ import Testing
       let ids = try ran(folder, as: 0, ship, orders: ["a", "b"], failures: 0)
       #expect(try ran(folder, as: 2, work, orders: ["b", "c"], failures: 2)[0] == ids[1])
       let manifests = folder + "/all.yaml"
-      try write(source(12000) + ship + work + sensor("away", "order", "true"), manifests)
+      try write(orderManifest(12000) + ship + work + sensor("away", "order", "true"), manifests)
       let data = folder + "/data"
       let arguments = [manifests, "--data", data]
       try explained(ids, arguments)

@@ -1,6 +1,7 @@
 import KafkaClient
 import Posix
 import Synchronization
+import TestKit
 import Testing
 
 /// Takes down what a client tells.
@@ -53,7 +54,9 @@ func withLoop<Result>(
 ) async throws -> Result {
   let loop = try EventLoop(name: "kafka-test")
   do {
-    let result = try await body(loop, Notebook())
+    let result = try await withTaskExecutorPreference(OwnThreads.shared) {
+      try await body(loop, Notebook())
+    }
     loop.stop()
     return result
   } catch {

@@ -32,18 +32,8 @@ struct PartitionCommandTests {
     let order = ("hooks", "order")
     let any = jobs.indices.map { "d\($0)" }.joined(separator: " || ")
     return busManifest(broker, name: name, partitions: 3)
-      + """
-      apiVersion: argoproj.io/v1alpha1
-      kind: EventSource
-      metadata: {name: hooks}
-      spec:
-        webhook:
-          order:
-            endpoint: /order
-            port: "\(port)"
-            signalbox: {unauthenticated: true, deduplicateBy: {header: X-Event-ID}}
-          approval: {endpoint: /approval, port: "\(port)", signalbox: {unauthenticated: true}}
-      """ + jobs.map { sensor($0, [order], "command: {argv: [\"false\"]}") }.joined()
+      + orderManifest(port)
+      + jobs.map { sensor($0, [order], "command: {argv: [\"false\"]}") }.joined()
       + sensor(
         "after",
         jobs.map { ("outcomes", "\($0)/run/failed") },

@@ -270,7 +270,7 @@ extension KafkaInstallation {
 /// What a console answers.
 private func answer(_ port: Int, _ path: String) throws -> String {
   guard let connection = connect(to: port) else { throw Failure("nobody listens on \(port)") }
-  let request = Array("GET \(path) HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".utf8)
+  let request = Array("GET \(path) HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".utf8)
   guard unsafe write(connection.raw, request, request.count) == request.count else {
     throw SystemError("write")
   }

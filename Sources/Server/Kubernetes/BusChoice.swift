@@ -10,10 +10,8 @@ extension KubernetesMode {
     case open(String)
   }
 
-  /// - Parameters:
-  ///   - folder: the secrets that the operator gave to the program.
-  ///   - compat: as for all manifests.
-  func choice(
+  /// What they say now.
+  private func choice(
     _ configuration: Server.Configuration,
     _ logger: Logger
   ) async -> BusChoice {
@@ -37,7 +35,7 @@ extension KubernetesMode {
   func chooseBus(
     _ service: Service,
     _ startup: inout Startup
-  ) async throws -> (isDecided: Bool, kafka: KafkaBusSpec?) {
+  ) async -> (isDecided: Bool, kafka: KafkaBusSpec?) {
     var last = ""
     while true {
       switch await choice(service.configuration, service.logger) {

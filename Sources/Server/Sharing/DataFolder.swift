@@ -89,7 +89,7 @@ package struct DataFolder: Sendable {
     let names = (try? Files.list(path)) ?? []
     return names.compactMap { name in
       guard name.hasPrefix(Self.name), let number = Int(name.dropFirst(Self.name.count)),
-        (0..<64).contains(number), name == "\(Self.name)\(number)",
+        (0..<KafkaBusSpec.partitionsMax).contains(number), name == "\(Self.name)\(number)",
         !Files.isMissing("\(path)/\(name)/log")
       else { return nil }
       return number

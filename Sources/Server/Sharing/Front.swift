@@ -245,6 +245,7 @@ actor Front {
 
   /// Takes no more requests and finishes those that were accepted.
   func stop() async {
+    retry?.cancel()
     await withDiscardingTaskGroup { group in
       for server in ports.servers {
         group.addTask { await server.shutdown(grace: .seconds(10)) }
